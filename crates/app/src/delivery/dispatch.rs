@@ -1,0 +1,502 @@
+//! Dispatch: sends one claimed chunk, never a byte ahead of its durable mark.
+//!
+//! The mark of the chunk says how many of its texts may be on the wire; it is committed before
+//! any request above the old mark is written. Results, mark and lease renewal share one commit
+//! (the beat). While a beat is being committed, texts below the old mark go on leaving. After a
+//! crash, texts at or below the mark without a result are unknown (unless the wire log proves
+//! better), those above it were provably never sent.
+//!
+//! The epoch fences starting sends; it never fences reporting what happened.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use domain::ids::{AccountId, Incarnation, MessageId, StreamId};
+use domain::instant::Instant;
+use domain::message::Fact;
+use domain::permit::{Category, Rule};
+use domain::seam::{Clock, Dice};
+use domain::token::Secret;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use store::{Db, Result, accounts, chunks, consents, streams};
+use twilio::outcome::Outcome;
+
+use super::carrier::{Carrier, Outgoing};
+use super::claim::{Claimant, Claimed};
+use super::gate::Permit;
+use super::record::{Report, record};
+use super::stages;
+use super::throttle::{Throttle, Throttles};
+use super::wire_log::{WireLog, WireLogs};
+
+/// Everything delivery works with.
+pub struct Desk {
+    /// The database.
+    pub db: Db,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub dice: Arc<dyn Dice>,
+    /// Who takes the texts.
+    pub carrier: Arc<dyn Carrier>,
+    /// Signs receipt tokens.
+    pub secret: Secret,
+    /// Where the carrier reaches us; `None` when it cannot.
+    pub public_url: Option<String>,
+    /// The pace of each sender.
+    pub throttles: Throttles,
+    /// What was handed to sockets.
+    pub wire_logs: WireLogs,
+    /// How this process claims.
+    pub claimant: Claimant,
+    /// This process takes up no more work.
+    pub stopping: AtomicBool,
+}
+
+impl Desk {
+    /// This process.
+    pub const fn incarnation(&self) -> Incarnation {
+        self.claimant.owner
+    }
+}
+
+/// The longest a text may wait at the carrier's (FACTS: 1 to 36,000 s); campaigns: four hours.
+const VALIDITY: Duration = Duration::from_secs(4 * 3600);
+/// A beat at least this often, so that the lease lives and a stop is heard.
+const BEAT_MAX: Duration = Duration::from_secs(1);
+/// A lease is treated as over this long before it ends.
+const LEASE_MARGIN: Duration = Duration::from_secs(5);
+/// First wait before a text that was not sent is tried again, doubled each time up to the last.
+const RETRY_FIRST: Duration = Duration::from_secs(30);
+const RETRY_LAST: Duration = Duration::from_secs(300);
+
+/// Why a run takes up no more texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stop {
+    /// Paused, the process ends, the account was suspended: unsent texts wait.
+    TakeBack,
+    /// Canceled: unsent texts are canceled.
+    Cancel,
+    /// Another process owns the chunk: it decides on the unsent texts.
+    Fenced,
+}
+
+struct Run {
+    desk: Arc<Desk>,
+    account: AccountId,
+    stream: StreamId,
+    claimed: Claimed,
+    throttle: Arc<Throttle>,
+    log: WireLog,
+    /// Texts of the chunk that were begun; all others are provably unsent.
+    begun: usize,
+    mark: usize,
+    opted_out: Vec<bool>,
+    reports: Vec<Report>,
+    done: usize,
+    stop: Option<Stop>,
+    leash: Arc<Leash>,
+}
+
+/// What a text must ask right before it leaves.
+struct Leash {
+    halted: AtomicBool,
+    lease_until: AtomicI64,
+}
+
+impl Leash {
+    fn is_over(&self, now: Instant) -> bool {
+        let lease_until = Instant(self.lease_until.load(Ordering::SeqCst));
+        self.halted.load(Ordering::SeqCst) || now + LEASE_MARGIN > lease_until
+    }
+}
+
+struct Beat {
+    mark: usize,
+    lease_until: Instant,
+    reports: Vec<Report>,
+    result: Result<Orders>,
+}
+
+/// What a beat learnt besides committing.
+#[derive(Default)]
+struct Orders {
+    fenced: bool,
+    stop: Option<Stop>,
+    opted_out: Vec<usize>,
+}
+
+type Sending = Pin<Box<dyn Future<Output = Report> + Send>>;
+type Beating = Pin<Box<dyn Future<Output = Beat> + Send>>;
+
+/// Sends a claimed chunk to its end. `log` was begun before the claim was committed.
+pub async fn dispatch(
+    desk: Arc<Desk>,
+    account: AccountId,
+    stream: StreamId,
+    claimed: Claimed,
+    log: WireLog,
+) {
+    let throttle = desk
+        .throttles
+        .of(&claimed.from.address, claimed.from.segments_per_second);
+    let mark = usize::try_from(claimed.chunk.mark).unwrap_or(0);
+    let texts = claimed.permits.len();
+    let leash = Leash {
+        halted: AtomicBool::new(false),
+        lease_until: AtomicI64::new(claimed.chunk.lease_until.0),
+    };
+    let run = Run {
+        desk,
+        account,
+        stream,
+        claimed,
+        throttle,
+        log,
+        begun: 0,
+        mark,
+        opted_out: vec![false; texts],
+        reports: Vec::with_capacity(texts),
+        done: 0,
+        stop: None,
+        leash: Arc::new(leash),
+    };
+    run.run().await;
+}
+
+impl Run {
+    async fn run(mut self) {
+        let mut sending: FuturesUnordered<Sending> = FuturesUnordered::new();
+        let mut beating: Option<Beating> = None;
+        let mut pause = tokio::time::interval(BEAT_MAX);
+        pause.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        pause.reset();
+        let mut due = false;
+        loop {
+            if self.desk.stopping.load(Ordering::Relaxed) && self.stop.is_none() {
+                self.halt(Stop::TakeBack);
+            }
+            while let Some(next) = self.next_text() {
+                sending.push(next);
+            }
+            let ended = self.stop.is_some() || self.begun == self.claimed.permits.len();
+            if ended && sending.is_empty() && beating.is_none() {
+                break;
+            }
+            if beating.is_none() && (due || self.wants_beat(sending.len())) {
+                beating = Some(self.beat());
+                due = false;
+                pause.reset();
+            }
+            tokio::select! {
+                Some(report) = sending.next(), if !sending.is_empty() => {
+                    self.done += 1;
+                    self.reports.push(report);
+                }
+                beat = async { beating.as_mut().expect("guarded").await }, if beating.is_some() => {
+                    beating = None;
+                    self.hear(beat).await;
+                }
+                _ = pause.tick() => due = true,
+            }
+        }
+        self.finish().await;
+    }
+
+    fn next_text(&mut self) -> Option<Sending> {
+        while self.stop.is_none() && self.begun < self.mark {
+            let index = self.begun;
+            self.begun += 1;
+            let permit = &self.claimed.permits[index];
+            if self.opted_out[index] {
+                self.done += 1;
+                let report = Report::new(permit.ord(), permit.attempt(), Fact::OptedOut);
+                self.reports
+                    .push(report.because(Rule::OptOut, "opted out before it left"));
+                continue;
+            }
+            return Some(self.send(index, permit.clone()));
+        }
+        None
+    }
+
+    fn window(&self) -> usize {
+        self.desk.claimant.window(&self.claimed.from)
+    }
+
+    /// A beat is due when half a window of answers waits, or nothing else can go on.
+    fn wants_beat(&self, on_wire: usize) -> bool {
+        let more = self.mark < self.claimed.permits.len() && self.stop.is_none();
+        let starved = more && on_wire == 0 && self.begun == self.mark;
+        starved || (more && self.reports.len() * 2 >= self.window())
+    }
+
+    fn beat(&mut self) -> Beating {
+        let mark = if self.stop.is_some() {
+            self.mark
+        } else {
+            (self.done + self.window())
+                .min(self.claimed.permits.len())
+                .max(self.mark)
+        };
+        let reports = std::mem::take(&mut self.reports);
+        let (desk, account, stream) = (Arc::clone(&self.desk), self.account, self.stream);
+        let chunk = self.claimed.chunk.clone();
+        let category = self.claimed.category;
+        let ahead: Vec<(usize, String)> = (self.begun..mark)
+            .map(|index| (index, self.claimed.permits[index].phone().to_owned()))
+            .collect();
+        Box::pin(async move {
+            // Counted from before the commit, so that the owner's own idea of its lease is shorter.
+            let lease_until = desk.clock.now() + desk.claimant.lease;
+            let commit = async {
+                let mut tx = desk.db.begin().await?;
+                record(&mut tx, account, stream, &reports).await?;
+                let wanted = i64::try_from(mark).unwrap_or(i64::MAX);
+                let ours =
+                    chunks::advance_mark(&mut tx, account, stream, &chunk, wanted, lease_until)
+                        .await?;
+                let mut orders = standing_orders(&mut tx, account, stream).await?;
+                orders.fenced = !ours;
+                orders.opted_out = opted_out(&mut tx, account, category, &ahead).await?;
+                tx.commit().await?;
+                Ok(orders)
+            };
+            let result = commit.await;
+            Beat {
+                mark,
+                lease_until,
+                reports,
+                result,
+            }
+        })
+    }
+
+    async fn hear(&mut self, beat: Beat) {
+        match beat.result {
+            Ok(orders) => {
+                self.mark = beat.mark;
+                self.leash
+                    .lease_until
+                    .store(beat.lease_until.0, Ordering::SeqCst);
+                for index in orders.opted_out {
+                    self.opted_out[index] = true;
+                }
+                if orders.fenced {
+                    self.halt(Stop::Fenced);
+                } else if let Some(stop) = orders.stop {
+                    self.halt(stop);
+                }
+            }
+            Err(error) => {
+                // Whether it was committed is not known; reporting the same facts again is safe,
+                // and the mark is not believed to have moved.
+                tracing::warn!(
+                    component = "dispatch", account = %self.account, campaign = %self.stream,
+                    chunk = self.claimed.chunk.no, %error, "a beat failed; it is tried again"
+                );
+                self.reports.splice(0..0, beat.reports);
+                if self.lease_is_over() {
+                    self.halt(Stop::Fenced);
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+
+    fn lease_is_over(&self) -> bool {
+        let lease_until = Instant(self.leash.lease_until.load(Ordering::SeqCst));
+        self.desk.clock.now() + LEASE_MARGIN > lease_until
+    }
+
+    fn halt(&mut self, stop: Stop) {
+        self.stop = Some(stop);
+        self.leash.halted.store(true, Ordering::SeqCst);
+    }
+
+    fn send(&self, index: usize, permit: Permit) -> Sending {
+        let (desk, throttle) = (Arc::clone(&self.desk), Arc::clone(&self.throttle));
+        let (log, leash) = (self.log.clone(), Arc::clone(&self.leash));
+        let from = self.claimed.from.clone();
+        let message = MessageId {
+            account: self.account,
+            stream: self.stream,
+            ord: permit.ord(),
+        };
+        Box::pin(async move {
+            let wait = throttle.book(desk.clock.now(), permit.segments());
+            if !wait.is_zero() {
+                tokio::time::sleep(wait).await;
+            }
+            let now = desk.clock.now();
+            let report = |fact| Report::new(permit.ord(), permit.attempt(), fact);
+            if leash.is_over(now) {
+                let words = "taken back before it left";
+                return report(Fact::NotSent).because(Rule::TakenBack, words);
+            }
+            if now > permit.not_after() {
+                let words = format!("its deadline was {}", permit.not_after());
+                return report(Fact::Expired).because(Rule::Deadline, words);
+            }
+            let callback = desk.public_url.as_ref().map(|base| {
+                let token = desk.secret.receipt_token(message, permit.attempt());
+                format!("{base}/hooks/twilio/status/{token}#rc=5&rp=all")
+            });
+            let left = permit.not_after().since(now).min(VALIDITY).as_secs().max(1);
+            let text = Outgoing {
+                to: permit.phone(),
+                from: &from,
+                body: permit.body(),
+                status_callback: callback.as_deref(),
+                validity_secs: u32::try_from(left).unwrap_or(u32::MAX),
+            };
+            let mark = Box::new(move || log.note(index));
+            let outcome = desk.carrier.send(text, mark).await;
+            report_of(&desk, message, permit.attempt(), outcome)
+        })
+    }
+
+    /// The last commit: remaining results, the fate of unsent texts, the end of the chunk.
+    async fn finish(mut self) {
+        let unsent = self.begun..self.claimed.permits.len();
+        for permit in &self.claimed.permits[unsent] {
+            let report = |fact| Report::new(permit.ord(), permit.attempt(), fact);
+            match self.stop {
+                Some(Stop::Cancel) => self.reports.push(
+                    report(Fact::Canceled).because(Rule::Campaign, "the campaign was canceled"),
+                ),
+                Some(Stop::TakeBack) => self.reports.push(
+                    report(Fact::NotSent).because(Rule::TakenBack, "taken back before it left"),
+                ),
+                Some(Stop::Fenced) | None => {}
+            }
+        }
+        while let Err(error) = self.close().await {
+            tracing::warn!(
+                component = "dispatch", account = %self.account, campaign = %self.stream,
+                chunk = self.claimed.chunk.no, %error, "closing a chunk failed"
+            );
+            if self.lease_is_over() {
+                // Its lease is over; whoever takes it over learns from the wire log.
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        self.log.remove();
+    }
+
+    async fn close(&self) -> Result<()> {
+        let mut tx = self.desk.db.begin().await?;
+        record(&mut tx, self.account, self.stream, &self.reports).await?;
+        if self.stop != Some(Stop::Fenced) {
+            chunks::close_chunk(&mut tx, self.account, self.stream, &self.claimed.chunk).await?;
+        }
+        tx.commit().await?;
+        // In its own transaction, because it takes the stream's lock, which comes first.
+        let mut tx = self.desk.db.begin().await?;
+        stages::advance(&mut tx, self.account, self.stream).await?;
+        tx.commit().await
+    }
+}
+
+async fn standing_orders(
+    tx: &mut store::Tx,
+    account: AccountId,
+    stream: StreamId,
+) -> Result<Orders> {
+    use domain::campaign::State;
+    let found = streams::find_stream(tx, account, stream).await?;
+    let open = accounts::installation_open(tx).await?;
+    let active = accounts::account(tx, account).await?.active;
+    let stop = match found.map(|stream| stream.state) {
+        Some(State::Canceling | State::Canceled) => Some(Stop::Cancel),
+        Some(State::Running | State::Draining) if open && active => None,
+        // Out of credits pauses what is not taken up yet; this chunk is paid.
+        Some(State::Pausing)
+            if found.and_then(|stream| stream.reason)
+                == Some(domain::campaign::PauseReason::Credits) =>
+        {
+            None
+        }
+        _ => Some(Stop::TakeBack),
+    };
+    Ok(Orders {
+        stop,
+        ..Orders::default()
+    })
+}
+
+async fn opted_out(
+    tx: &mut store::Tx,
+    account: AccountId,
+    category: Option<Category>,
+    ahead: &[(usize, String)],
+) -> Result<Vec<usize>> {
+    let phones: Vec<String> = ahead.iter().map(|(_, phone)| phone.clone()).collect();
+    let category = category.unwrap_or(Category::Transactional);
+    let gone = consents::opted_out(tx, account, category, &phones).await?;
+    let indexes = ahead
+        .iter()
+        .filter(|(_, phone)| gone.contains(phone))
+        .map(|(index, _)| *index);
+    Ok(indexes.collect())
+}
+
+fn report_of(desk: &Desk, message: MessageId, attempt: u16, outcome: Outcome) -> Report {
+    let report = |fact| Report::new(message.ord, attempt, fact);
+    let stops_account = outcome.stops_carrier_account();
+    let report = match outcome {
+        Outcome::Accepted { sid, .. } => Report {
+            sid: Some(sid.to_string()),
+            ..report(Fact::Accepted)
+        },
+        Outcome::Rejected {
+            code,
+            http,
+            message,
+        } if stops_account => {
+            let words = format!("the carrier refused our credentials ({http}, {code}): {message}");
+            let retry_at = desk.clock.now() + RETRY_LAST;
+            Report {
+                retry_at,
+                code: i64::from(code),
+                ..report(Fact::NotSent)
+            }
+            .because(Rule::Sender, words)
+        }
+        Outcome::Rejected { code, message, .. } => {
+            let code = i64::from(code);
+            Report {
+                code,
+                ..report(Fact::Rejected)
+            }
+            .because(Rule::Number, message)
+        }
+        Outcome::NotSent { reason } => {
+            let retry_at = desk.clock.now() + retry_wait(desk, attempt);
+            Report {
+                retry_at,
+                ..report(Fact::NotSent)
+            }
+            .because(Rule::Retry, reason.to_string())
+        }
+        Outcome::Unknown { reason } => report(Fact::Lost).because(Rule::Retry, reason.to_string()),
+    };
+    tracing::debug!(
+        component = "dispatch", account = %message.account, campaign = %message.stream,
+        message = %message, attempt, fact = ?report.fact, sid = report.sid, code = report.code,
+        "a call ended"
+    );
+    report
+}
+
+/// 30 s, 60 s, 120 s … at most 300 s, each up to a fifth shorter or longer.
+fn retry_wait(desk: &Desk, attempt: u16) -> Duration {
+    let doubled = RETRY_FIRST.saturating_mul(1 << attempt.saturating_sub(1).min(8));
+    let base = u64::try_from(doubled.min(RETRY_LAST).as_millis()).unwrap_or(u64::MAX);
+    let jitter = desk.dice.below(base * 2 / 5 + 1);
+    Duration::from_millis(base - base / 5 + jitter).clamp(RETRY_FIRST, RETRY_LAST)
+}

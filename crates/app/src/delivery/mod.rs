@@ -1,0 +1,22 @@
+//! How a text leaves and what comes back.
+//!
+//! A text's way: [`claim`] takes up a piece of a stream, asks the [`gate`] and reserves credits in
+//! one transaction; [`dispatch`] commits how far it may go before it writes to the wire, calls the
+//! [`carrier`], and has the outcome recorded by [`record`], the one place where facts change
+//! messages and money. [`receipts`] brings the carrier's later news to the same place.
+//! [`takeover`] picks up what a dead process left. [`stages`] moves a stream from state to state;
+//! [`worker`] keeps it all going.
+
+pub mod carrier;
+pub mod claim;
+pub mod dispatch;
+pub mod gate;
+pub mod integrity;
+pub mod receipts;
+pub mod record;
+pub mod senders;
+pub mod stages;
+pub mod takeover;
+pub mod throttle;
+pub mod wire_log;
+pub mod worker;

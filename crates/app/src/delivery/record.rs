@@ -1,0 +1,280 @@
+//! Recording: facts about messages become states, evidence and money, in one transaction.
+//!
+//! Everything that is ever learnt about a message passes here: outcomes of calls, receipts,
+//! opt-outs, cancels, what a dead process left. The rules are `domain::message::fold`; the amounts
+//! come from the rows that really turned, never from what the caller believes.
+//!
+//! Locks are taken in one order everywhere: stream, messages (ascending), chunks, wallet, tallies.
+
+use std::collections::BTreeMap;
+
+use domain::ids::{AccountId, StreamId};
+use domain::instant::Instant;
+use domain::message::{Fact, Money, Receipt, State, fold};
+use domain::permit::Rule;
+use store::messages::{self, EventKind, Message, MessageEvent, TallyChange};
+use store::{Result, Tx, audit, chunks};
+
+use crate::finance::credits::{Decided, OpenWallet};
+
+/// Something learnt about one message.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Which message.
+    pub ord: i64,
+    /// Which attempt it speaks of.
+    pub attempt: u16,
+    /// What was learnt.
+    pub fact: Fact,
+    /// The carrier's id, when it was told.
+    pub sid: Option<String>,
+    /// The carrier's error code, or 0.
+    pub code: i64,
+    /// For [`Fact::NotSent`]: when to ask the gate again.
+    pub retry_at: Instant,
+    /// The rule behind it, with its inputs in words.
+    pub why: Option<(Rule, String)>,
+}
+
+impl Report {
+    /// A report of `fact` without particulars.
+    pub const fn new(ord: i64, attempt: u16, fact: Fact) -> Self {
+        Self {
+            ord,
+            attempt,
+            fact,
+            sid: None,
+            code: 0,
+            retry_at: Instant(0),
+            why: None,
+        }
+    }
+
+    /// Adds the rule behind it.
+    #[must_use]
+    pub fn because(mut self, rule: Rule, words: impl Into<String>) -> Self {
+        self.why = Some((rule, words.into()));
+        self
+    }
+}
+
+/// What recording changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recorded {
+    /// Messages that turned to another state.
+    pub turned: usize,
+    /// Messages that turned out to have left after their credits had been released.
+    pub late: usize,
+}
+
+#[derive(Default)]
+struct Turns {
+    changed: BTreeMap<i64, Message>,
+    evidence: Vec<MessageEvent>,
+    settled: Vec<Turn>,
+    refunded: Vec<Turn>,
+    late: Vec<Turn>,
+    per_chunk: BTreeMap<i64, i64>,
+    deferred: BTreeMap<i64, Option<Instant>>,
+    tallies: TallyChange,
+    turned: usize,
+}
+
+struct Turn {
+    message: Message,
+    charged: bool,
+}
+
+/// Records reports about messages of one stream. Reports about messages without a row are left
+/// aside: nothing was ever sent for them.
+pub async fn record(
+    tx: &mut Tx,
+    account: AccountId,
+    stream: StreamId,
+    reports: &[Report],
+) -> Result<Recorded> {
+    let mut ords: Vec<i64> = reports.iter().map(|report| report.ord).collect();
+    ords.sort_unstable();
+    ords.dedup();
+    let found = messages::lock_messages(tx, account, stream, &ords).await?;
+    let mut standing: BTreeMap<i64, Message> = found
+        .into_iter()
+        .map(|message| (message.ord, message))
+        .collect();
+    let mut turns = Turns::default();
+    for report in reports {
+        if let Some(message) = standing.get_mut(&report.ord) {
+            turns.take(message, report);
+        }
+    }
+    turns.write(tx, account, stream).await
+}
+
+impl Turns {
+    fn take(&mut self, message: &mut Message, report: &Report) {
+        // News of acceptance counts whichever attempt it speaks of; a denial counts only for the
+        // attempt it denies.
+        let affirms = matches!(report.fact, Fact::Accepted | Fact::Receipt(_));
+        if !affirms && report.attempt != message.attempt {
+            return;
+        }
+        let before = message.state;
+        let step = fold(before, report.fact);
+        if let Fact::Receipt(receipt) = report.fact {
+            self.evidence.push(receipt_event(report, receipt));
+        }
+        let mut touched = step.state != before;
+        if message.sid.is_none() && report.sid.is_some() {
+            message.sid.clone_from(&report.sid);
+            touched = true;
+        }
+        if step.state != before {
+            self.turned += 1;
+            self.tallies.turn(before, step.state, message.price);
+            message.state = step.state;
+            message.code = report.code;
+            (message.rule, message.why) = report.why.clone().unzip();
+            let until = (step.state == State::Deferred).then_some(report.retry_at);
+            if until.is_some() || before == State::Deferred {
+                self.deferred.insert(message.ord, until);
+            }
+        }
+        self.take_money(message, step.money);
+        if touched {
+            self.changed.insert(message.ord, message.clone());
+        }
+    }
+
+    fn take_money(&mut self, message: &Message, money: Money) {
+        let turn = || Turn {
+            message: message.clone(),
+            charged: money == Money::Settle,
+        };
+        match money {
+            Money::Keep => {}
+            Money::Settle | Money::Release => {
+                *self.per_chunk.entry(message.chunk).or_default() += message.price;
+                self.settled.push(turn());
+            }
+            Money::Refund => self.refunded.push(turn()),
+            Money::LateCharge => self.late.push(turn()),
+        }
+    }
+
+    async fn write(
+        mut self,
+        tx: &mut Tx,
+        account: AccountId,
+        stream: StreamId,
+    ) -> Result<Recorded> {
+        let changed: Vec<Message> = self.changed.values().cloned().collect();
+        messages::save_messages(tx, account, stream, &changed).await?;
+        let put_off: Vec<(i64, Instant)> = self
+            .deferred
+            .iter()
+            .filter_map(|(ord, at)| at.map(|at| (*ord, at)))
+            .collect();
+        let taken_off: Vec<i64> = self
+            .deferred
+            .iter()
+            .filter(|(_, at)| at.is_none())
+            .map(|(ord, _)| *ord)
+            .collect();
+        messages::defer(tx, account, stream, &put_off).await?;
+        messages::undefer(tx, account, stream, &taken_off).await?;
+        let decided: Vec<(i64, i64)> = std::mem::take(&mut self.per_chunk).into_iter().collect();
+        chunks::reduce_open(tx, account, stream, &decided).await?;
+        let recorded = Recorded {
+            turned: self.turned,
+            late: self.late.len(),
+        };
+        self.move_money(tx, account, stream).await?;
+        messages::insert_events(tx, account, stream, &self.evidence).await?;
+        messages::change_tallies(tx, account, stream, &self.tallies).await?;
+        Ok(recorded)
+    }
+
+    async fn move_money(
+        &mut self,
+        tx: &mut Tx,
+        account: AccountId,
+        stream: StreamId,
+    ) -> Result<()> {
+        let moving = self.settled.len() + self.refunded.len() + self.late.len();
+        if moving == 0 {
+            return Ok(());
+        }
+        let mut wallet = OpenWallet::lock(tx, account).await?;
+        let mut settled = std::mem::take(&mut self.settled);
+        if !settled.is_empty() {
+            let (released, leaves) = sum(stream, &mut settled);
+            let charged = settled.iter().filter(|turn| turn.charged);
+            let charged = charged.map(|turn| turn.message.price).sum::<i64>();
+            let decided = Decided {
+                charged,
+                released: released - charged,
+                leaves,
+            };
+            let seq = wallet.settle(tx, &decided).await?;
+            self.bind(&settled, seq);
+        }
+        let mut refunded = std::mem::take(&mut self.refunded);
+        if !refunded.is_empty() {
+            let (amount, leaves) = sum(stream, &mut refunded);
+            let seq = wallet.refund(tx, amount, &leaves).await?;
+            self.bind(&refunded, seq);
+        }
+        let mut late = std::mem::take(&mut self.late);
+        if !late.is_empty() {
+            let (amount, leaves) = sum(stream, &mut late);
+            let seq = wallet.charge_late(tx, amount, &leaves).await?;
+            self.bind(&late, seq);
+        }
+        Ok(())
+    }
+
+    fn bind(&mut self, turns: &[Turn], seq: i64) {
+        self.evidence.extend(turns.iter().map(|turn| MessageEvent {
+            ord: turn.message.ord,
+            attempt: turn.message.attempt,
+            kind: EventKind::Turned(turn.message.state),
+            code: turn.message.code,
+            seq,
+            price: turn.message.price,
+            sid: turn.message.sid.clone(),
+            detail: turn.message.why.clone(),
+        }));
+    }
+}
+
+/// The whole amount of some turns, and their leaves in the order an audit finds them.
+fn sum(stream: StreamId, turns: &mut [Turn]) -> (i64, Vec<domain::ledger::Hash>) {
+    turns.sort_by_key(|turn| turn.message.ord);
+    let leaves = turns.iter().map(|turn| {
+        let m = &turn.message;
+        let kind = EventKind::Turned(m.state);
+        audit::fact_leaf(
+            stream,
+            m.ord,
+            i64::from(m.attempt),
+            kind,
+            m.price,
+            m.sid.as_deref(),
+        )
+    });
+    let leaves = leaves.collect();
+    (turns.iter().map(|turn| turn.message.price).sum(), leaves)
+}
+
+fn receipt_event(report: &Report, receipt: Receipt) -> MessageEvent {
+    MessageEvent {
+        ord: report.ord,
+        attempt: report.attempt,
+        kind: EventKind::Receipt(receipt.state()),
+        code: report.code,
+        seq: 0,
+        price: 0,
+        sid: report.sid.clone(),
+        detail: None,
+    }
+}

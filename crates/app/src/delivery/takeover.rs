@@ -1,0 +1,119 @@
+//! Takeover: what a dead process left is finished by a living one.
+//!
+//! A lease protects liveness only. Taking over raises the chunk's epoch, which fences the old
+//! owner; then each text of the chunk without a result is judged: above the mark it was never
+//! sent; at or below it, it was not sent if the wire log of an owner that is provably dead says
+//! so, and is unknown otherwise. Texts that were not sent go back to wait for the gate, their
+//! credits released. Nothing that may have left is sent again.
+
+use std::time::Duration;
+
+use domain::ids::{AccountId, StreamId};
+use domain::message::{Fact, State};
+use domain::permit::Rule;
+use store::chunks::{self, Chunk};
+use store::{Result, messages};
+
+use super::dispatch::Desk;
+use super::record::{Report, record};
+use super::stages;
+use super::wire_log::Owner;
+
+/// Beyond the end of a lease, before its chunk is taken over: clocks differ a little.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// What a takeover found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Texts that provably never left; they wait for the gate again.
+    pub unsent: usize,
+    /// Texts that may have left; their credits stay reserved until evidence comes.
+    pub unknown: usize,
+}
+
+/// Takes over the abandoned chunks of a stream. `is_ours` tells the chunks this process is sending
+/// from right now.
+pub async fn take_over_stream(
+    desk: &Desk,
+    account: AccountId,
+    stream: StreamId,
+    is_ours: impl Fn(i64) -> bool,
+) -> Result<()> {
+    let mut tx = desk.db.read().await?;
+    let open = chunks::list_open(&mut tx, account, stream).await?;
+    let now = tx.now();
+    drop(tx);
+    for chunk in open {
+        let own = chunk.owner == desk.incarnation();
+        let proof = if own {
+            // A finished task of this process that could not record its end.
+            if is_ours(chunk.no) {
+                continue;
+            }
+            true
+        } else {
+            let owner = desk.wire_logs.owner(chunk.owner);
+            if owner != Owner::Dead && now < chunk.lease_until + GRACE {
+                continue;
+            }
+            owner == Owner::Dead
+        };
+        let found = take_over_chunk(desk, account, stream, &chunk, proof).await?;
+        if let Some(found) = found {
+            tracing::warn!(
+                component = "takeover", %account, campaign = %stream, chunk = chunk.no,
+                unsent = found.unsent, unknown = found.unknown, proof,
+                "took over a chunk"
+            );
+        }
+    }
+    Ok(())
+}
+
+async fn take_over_chunk(
+    desk: &Desk,
+    account: AccountId,
+    stream: StreamId,
+    chunk: &Chunk,
+    proof: bool,
+) -> Result<Option<Found>> {
+    let log = if proof {
+        desk.wire_logs.read(chunk.owner, account, stream, chunk.no)
+    } else {
+        None
+    };
+    let mut tx = desk.db.begin().await?;
+    let lease_until = tx.now() + desk.claimant.lease;
+    let owner = desk.incarnation();
+    let taken = chunks::take_over(&mut tx, account, stream, chunk, owner, lease_until).await?;
+    let Some(taken) = taken else { return Ok(None) };
+    let mut found = Found::default();
+    let mut reports = Vec::new();
+    let standing = messages::lock_messages(&mut tx, account, stream, &taken.ords).await?;
+    let undecided = standing
+        .into_iter()
+        .filter(|message| message.state == State::Reserved && message.chunk == taken.no);
+    for message in undecided {
+        let index = taken.ords.binary_search(&message.ord).unwrap_or(usize::MAX);
+        let below_mark = i64::try_from(index).is_ok_and(|index| index < taken.mark);
+        let handed_over = log
+            .as_ref()
+            .is_none_or(|log| log.get(index).copied().unwrap_or(true));
+        let report = |fact| Report::new(message.ord, message.attempt, fact);
+        if below_mark && handed_over {
+            found.unknown += 1;
+            reports.push(report(Fact::Lost).because(Rule::Retry, "its process ended meanwhile"));
+        } else {
+            found.unsent += 1;
+            let words = "its process ended before it left";
+            reports.push(report(Fact::NotSent).because(Rule::TakenBack, words));
+        }
+    }
+    record(&mut tx, account, stream, &reports).await?;
+    chunks::close_chunk(&mut tx, account, stream, &taken).await?;
+    tx.commit().await?;
+    let mut tx = desk.db.begin().await?;
+    stages::advance(&mut tx, account, stream).await?;
+    tx.commit().await?;
+    Ok(Some(found))
+}

@@ -1,0 +1,207 @@
+//! The worker: looks for work, claims it, has it dispatched. It holds no state that matters; a
+//! killed worker's successor finds everything in the database.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use domain::campaign::State;
+use domain::ids::{AccountId, StreamId};
+use store::{Result, sweep};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::claim::{Claim, Claimed, Piece, claim};
+use super::dispatch::{Desk, dispatch};
+use super::wire_log::WireLog;
+use super::{stages, takeover};
+
+/// Chunks this process sends from at once.
+const CHUNKS_MAX: usize = 16;
+/// Chunks of one stream at once; more only hide the database's latency.
+const CHUNKS_OF_STREAM_MAX: usize = 4;
+/// A slower sender gets one chunk at a time.
+const PACE_OF_MANY_CHUNKS: u32 = 200;
+/// Without a call, the worker looks for work this often.
+const LOOK: Duration = Duration::from_millis(100);
+/// Looks between two searches for abandoned chunks.
+const LOOKS_BETWEEN_TAKEOVERS: u64 = 10;
+const PLACES_MAX: i64 = 200;
+
+type Place = (AccountId, StreamId);
+
+/// Chunks this process sends from, per stream, with the pace of their sender.
+#[derive(Default)]
+struct Busy(Mutex<HashMap<Place, Vec<(i64, u32)>>>);
+
+impl Busy {
+    fn add(&self, place: Place, chunk: i64, pace: u32) {
+        self.0
+            .lock()
+            .expect("no panic inside")
+            .entry(place)
+            .or_default()
+            .push((chunk, pace));
+    }
+
+    fn remove(&self, place: Place, chunk: i64) {
+        let mut all = self.0.lock().expect("no panic inside");
+        if let Some(chunks) = all.get_mut(&place) {
+            chunks.retain(|(no, _)| *no != chunk);
+            if chunks.is_empty() {
+                all.remove(&place);
+            }
+        }
+    }
+
+    fn has_room(&self, place: Place) -> bool {
+        let all = self.0.lock().expect("no panic inside");
+        let Some(chunks) = all.get(&place) else {
+            return true;
+        };
+        let slow = chunks.iter().any(|(_, pace)| *pace < PACE_OF_MANY_CHUNKS);
+        !slow && chunks.len() < CHUNKS_OF_STREAM_MAX
+    }
+
+    fn total(&self) -> usize {
+        self.0
+            .lock()
+            .expect("no panic inside")
+            .values()
+            .map(Vec::len)
+            .sum()
+    }
+
+    fn holds(&self, place: Place, chunk: i64) -> bool {
+        let all = self.0.lock().expect("no panic inside");
+        all.get(&place)
+            .is_some_and(|chunks| chunks.iter().any(|(no, _)| *no == chunk))
+    }
+}
+
+/// Runs until `desk.stopping` is set, then until everything begun has ended.
+pub async fn run(desk: Arc<Desk>, call: Arc<Notify>) {
+    let busy = Arc::new(Busy::default());
+    let mut running = JoinSet::new();
+    let mut looks = 0u64;
+    while !desk.stopping.load(Ordering::Relaxed) {
+        if looks.is_multiple_of(LOOKS_BETWEEN_TAKEOVERS) {
+            log_failure("takeover", take_over(&desk, &busy).await);
+        }
+        looks += 1;
+        let found = look(&desk, &busy, &call, &mut running).await;
+        let claimed = found.as_ref().copied().unwrap_or(0);
+        log_failure("worker", found.map(drop));
+        while running.try_join_next().is_some() {}
+        if claimed == 0 || busy.total() >= CHUNKS_MAX {
+            tokio::select! {
+                () = call.notified() => {}
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+    }
+    while running.join_next().await.is_some() {}
+}
+
+fn log_failure(component: &'static str, result: Result<()>) {
+    if let Err(error) = result {
+        tracing::error!(component, %error, "will be tried again");
+    }
+}
+
+async fn take_over(desk: &Desk, busy: &Busy) -> Result<()> {
+    let mut tx = desk.db.read().await?;
+    let places = sweep::streams_with_open_chunks(&mut tx, PLACES_MAX).await?;
+    drop(tx);
+    for place in places {
+        takeover::take_over_stream(desk, place.0, place.1, |no| busy.holds(place, no)).await?;
+    }
+    Ok(())
+}
+
+/// One look: each stream with work is served once, so that none starves another.
+async fn look(
+    desk: &Arc<Desk>,
+    busy: &Arc<Busy>,
+    call: &Arc<Notify>,
+    running: &mut JoinSet<()>,
+) -> Result<usize> {
+    let mut tx = desk.db.read().await?;
+    let due = sweep::streams_with_due(&mut tx, PLACES_MAX).await?;
+    let next = sweep::streams_with_texts(&mut tx, PLACES_MAX).await?;
+    let ending = sweep::streams_in(&mut tx, [State::Pausing, State::Canceling], PLACES_MAX).await?;
+    let draining = sweep::streams_in(&mut tx, [State::Draining; 2], PLACES_MAX).await?;
+    drop(tx);
+    for (account, stream) in ending.into_iter().chain(draining) {
+        let mut tx = desk.db.begin().await?;
+        stages::advance(&mut tx, account, stream).await?;
+        tx.commit().await?;
+    }
+    let mut claimed = 0;
+    let pieces = [(due, Piece::Due), (next, Piece::Next)];
+    for (place, piece) in pieces
+        .into_iter()
+        .flat_map(|(places, piece)| places.into_iter().map(move |p| (p, piece)))
+    {
+        if busy.total() >= CHUNKS_MAX || !busy.has_room(place) {
+            continue;
+        }
+        match take_up(desk, place, piece, busy, call, running).await {
+            Ok(took) => claimed += usize::from(took),
+            Err(error) => tracing::error!(
+                component = "worker", account = %place.0, campaign = %place.1, %error,
+                "a claim failed; it is tried again"
+            ),
+        }
+    }
+    Ok(claimed)
+}
+
+async fn take_up(
+    desk: &Arc<Desk>,
+    place: Place,
+    piece: Piece,
+    busy: &Arc<Busy>,
+    call: &Arc<Notify>,
+    running: &mut JoinSet<()>,
+) -> Result<bool> {
+    let (account, stream) = place;
+    let mut tx = desk.db.begin().await?;
+    let claim = claim(&mut tx, account, stream, piece, &desk.claimant).await?;
+    match claim {
+        Claim::Nothing => {
+            tx.commit().await?;
+            Ok(false)
+        }
+        Claim::Decided => {
+            tx.commit().await?;
+            Ok(true)
+        }
+        Claim::Chunk(claimed) => {
+            let log = begin_log(desk, place, &claimed)?;
+            let no = claimed.chunk.no;
+            busy.add(place, no, claimed.from.segments_per_second);
+            if let Err(error) = tx.commit().await {
+                // Committed or not, this process sends nothing of it; a takeover finds out.
+                busy.remove(place, no);
+                return Err(error);
+            }
+            let (desk, busy, call) = (Arc::clone(desk), Arc::clone(busy), Arc::clone(call));
+            running.spawn(async move {
+                dispatch(desk, account, stream, *claimed, log).await;
+                busy.remove(place, no);
+                call.notify_one();
+            });
+            Ok(true)
+        }
+    }
+}
+
+/// The log stands before the claim is committed, so that a crash in between leaves the proof that
+/// nothing was sent.
+fn begin_log(desk: &Desk, (account, stream): Place, claimed: &Claimed) -> Result<WireLog> {
+    desk.wire_logs
+        .begin(account, stream, claimed.chunk.no, claimed.permits.len())
+        .map_err(|error| store::Error::Setting(format!("cannot write the wire log: {error}")))
+}

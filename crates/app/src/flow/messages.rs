@@ -1,0 +1,312 @@
+//! Single texts: taken in durably at once, sent by the account's endless stream.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use domain::contexts;
+use domain::ids::{AccountId, MessageId, StreamId};
+use domain::instant::Instant;
+use domain::permit::Category;
+use domain::phone;
+use domain::quiet_hours;
+use domain::rates::SenderKind;
+use domain::template::{RenderContext, Template};
+use domain::text;
+use serde::{Deserialize, Serialize};
+use store::combiner::Combiner;
+use store::idempotency::{self, KeptAnswer};
+use store::recipients::{self, Recipient};
+use store::{Db, Tx, accounts, contacts, rates, streams};
+
+use super::contacts::variables;
+use super::{Refusal, Result, invalid};
+use crate::delivery::senders::{self, From};
+
+/// Without a deadline of its own, a text is sent within a day or not at all.
+const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+const AHEAD_MAX: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// A wanted text.
+#[derive(Clone, Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MessageIn {
+    /// To whom.
+    pub to: String,
+    /// The text as it is to be sent.
+    pub body: Option<String>,
+    /// Instead of `body`: a template, filled with what is known of the contact.
+    pub template: Option<String>,
+    /// Why, a key such as `message.notification`.
+    pub context: Option<String>,
+    /// `transactional` or `marketing`, instead of a context.
+    pub category: Option<String>,
+    /// Not before.
+    #[schema(value_type = Option<String>)]
+    pub send_at: Option<Instant>,
+    /// Not after; absent for a day after `send_at`.
+    #[schema(value_type = Option<String>)]
+    pub not_after: Option<Instant>,
+}
+
+/// A text that was taken in.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub struct MessageTaken {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub id: MessageId,
+    /// Always `queued`.
+    pub state: &'static str,
+    /// Billed parts.
+    pub segments: i64,
+    /// What it will cost.
+    pub credits: i64,
+}
+
+/// A request's idempotency key and the digest of its body.
+#[derive(Clone, Debug)]
+pub struct RequestKey {
+    /// The key.
+    pub key: String,
+    /// Digest of method, path and body.
+    pub hash: [u8; 32],
+}
+
+/// A checked text on its way into the stream.
+#[derive(Clone, Debug)]
+pub struct Intake {
+    account: AccountId,
+    recipient: Recipient,
+    key: Option<RequestKey>,
+}
+
+/// What came of an intake.
+#[derive(Clone, Debug)]
+pub enum Taken {
+    /// A new text.
+    New(MessageTaken),
+    /// The key was used before; this is its answer.
+    Before(KeptAnswer),
+}
+
+/// Why an intake failed; nothing of it was kept.
+#[derive(Clone, Debug)]
+pub struct IntakeFailed(pub String);
+
+/// Takes texts in by batches.
+pub type Intakes = Combiner<Intake, std::result::Result<Taken, IntakeFailed>>;
+
+/// Checks a wanted text.
+pub async fn check(
+    db: &Db,
+    account: AccountId,
+    wanted: &MessageIn,
+    key: Option<RequestKey>,
+    installation_sender: Option<&From>,
+    magic_allowed: bool,
+) -> Result<Intake> {
+    let mut tx = db.read().await?;
+    let owner = accounts::account(&mut tx, account).await?;
+    let now = tx.now();
+    let to = checked_phone(&wanted.to, &owner.country, magic_allowed)?;
+    let context = checked_context(wanted)?;
+    let known = contacts::contacts_by_phone(&mut tx, account, std::slice::from_ref(&to)).await?;
+    let contact = known.first();
+    let rendered = match (&wanted.body, &wanted.template) {
+        (Some(body), None) => text::finish(body),
+        (None, Some(source)) => {
+            let template =
+                Template::parse(source).map_err(|error| invalid("template", error.to_string()))?;
+            let zone = contact
+                .and_then(|one| one.timezone.as_deref())
+                .unwrap_or(&owner.timezone);
+            let zone = quiet_hours::zone(zone).unwrap_or(jiff::tz::TimeZone::UTC);
+            let values = contact.map_or_else(BTreeMap::new, variables);
+            text::compose(&template, &values, &RenderContext { now, zone })
+        }
+        _ => return Err(invalid("body", "write either body or template")),
+    };
+    let field = if wanted.body.is_some() {
+        "body"
+    } else {
+        "template"
+    };
+    let text = rendered.map_err(|problem| invalid(field, problem.to_string()))?;
+    let send_at = wanted.send_at.unwrap_or(Instant(0));
+    if send_at > now + AHEAD_MAX {
+        return Err(invalid("send_at", "write a time within a year from now"));
+    }
+    let not_after = wanted
+        .not_after
+        .unwrap_or_else(|| send_at.max(now) + LIFETIME);
+    if not_after <= now || not_after < send_at {
+        return Err(invalid(
+            "not_after",
+            "write a time that is still to come, after send_at",
+        ));
+    }
+    let from = senders::choose(&mut tx, account, None, installation_sender).await?;
+    let kind = from.map_or(SenderKind::LongCode, |from| from.kind);
+    let price = rates::rate_table(&mut tx)
+        .await?
+        .price(&to, kind, text.segments, now);
+    let recipient = Recipient {
+        ord: 0,
+        phone: to,
+        contact: contact.map(|one| one.id),
+        timezone: contact.and_then(|one| one.timezone.clone()),
+        context: context.key.to_owned(),
+        category: context.category,
+        body: Some(text.body),
+        segments: i64::from(text.segments),
+        price,
+        problem: None,
+        send_at,
+        not_after,
+    };
+    Ok(Intake {
+        account,
+        recipient,
+        key,
+    })
+}
+
+fn checked_phone(raw: &str, country: &str, magic_allowed: bool) -> Result<String> {
+    let number =
+        phone::parse(raw, Some(country)).map_err(|error| invalid("to", error.to_string()))?;
+    let mut regions = vec!["US".to_owned(), "CA".to_owned()];
+    regions.push(country.to_owned());
+    match phone::refusal(&number, &regions, magic_allowed) {
+        Some(why) => Err(invalid("to", why.to_string())),
+        None => Ok(number.e164.to_string()),
+    }
+}
+
+fn checked_context(wanted: &MessageIn) -> Result<&'static contexts::Context> {
+    match (&wanted.context, &wanted.category) {
+        (Some(key), category) => {
+            let context = contexts::find(key).ok_or_else(|| {
+                let keys: Vec<&str> = contexts::CONTEXTS.iter().map(|one| one.key).collect();
+                invalid("context", format!("write one of {}", keys.join(", ")))
+            })?;
+            let other = category
+                .as_ref()
+                .is_some_and(|word| word != context.category.as_str());
+            if other {
+                let problem = format!("the context {key} is {}", context.category);
+                return Err(invalid("category", problem));
+            }
+            Ok(context)
+        }
+        (None, Some(word)) => Ok(match super::campaigns::checked_category(word)? {
+            Category::Marketing => contexts::find("message.marketing"),
+            Category::Transactional => contexts::find("message.notification"),
+        }
+        .expect("both are registered")),
+        (None, None) => Ok(contexts::find("message.notification").expect("it is registered")),
+    }
+}
+
+/// Starts taking texts in.
+pub fn start_intakes(db: Db) -> Intakes {
+    let db = Arc::new(db);
+    Combiner::start(move |batch: Vec<Intake>| {
+        let db = Arc::clone(&db);
+        async move {
+            let mut places: BTreeMap<AccountId, Vec<usize>> = BTreeMap::new();
+            for (index, one) in batch.iter().enumerate() {
+                places.entry(one.account).or_default().push(index);
+            }
+            let mut answers: Vec<std::result::Result<Taken, IntakeFailed>> = batch
+                .iter()
+                .map(|_| Err(IntakeFailed(String::new())))
+                .collect();
+            for (account, indexes) in places {
+                let items: Vec<&Intake> = indexes.iter().map(|&index| &batch[index]).collect();
+                match take_in(&db, account, &items).await {
+                    Ok(taken) => {
+                        for (index, one) in indexes.into_iter().zip(taken) {
+                            answers[index] = Ok(one);
+                        }
+                    }
+                    Err(error) => {
+                        for index in indexes {
+                            answers[index] = Err(IntakeFailed(error.to_string()));
+                        }
+                    }
+                }
+            }
+            answers
+        }
+    })
+}
+
+async fn take_in(db: &Db, account: AccountId, items: &[&Intake]) -> store::Result<Vec<Taken>> {
+    let mut tx = db.begin().await?;
+    let before = streams::lock_stream(&mut tx, account, StreamId::API).await?;
+    let mut after = before;
+    let mut list = Vec::new();
+    let mut taken = Vec::new();
+    for item in items {
+        if let Some(answer) = answered(&mut tx, account, item).await? {
+            taken.push(Taken::Before(answer));
+            continue;
+        }
+        after.total += 1;
+        let id = MessageId {
+            account,
+            stream: StreamId::API,
+            ord: after.total,
+        };
+        let (segments, credits) = (item.recipient.segments, item.recipient.price);
+        let new = MessageTaken {
+            id,
+            state: "queued",
+            segments,
+            credits,
+        };
+        if let Some(key) = &item.key {
+            let body = serde_json::to_string(&new).expect("an answer is valid JSON");
+            idempotency::keep_answer(&mut tx, account, &key.key, 202, &body).await?;
+        }
+        list.push(Recipient {
+            ord: after.total,
+            ..item.recipient.clone()
+        });
+        taken.push(Taken::New(new));
+    }
+    if !list.is_empty() {
+        recipients::insert_recipients(&mut tx, account, StreamId::API, &list).await?;
+        streams::save_stream(&mut tx, account, &before, &after).await?;
+    }
+    tx.commit().await?;
+    Ok(taken)
+}
+
+async fn answered(
+    tx: &mut Tx,
+    account: AccountId,
+    item: &Intake,
+) -> store::Result<Option<KeptAnswer>> {
+    match &item.key {
+        Some(key) => idempotency::take_key(tx, account, &key.key, key.hash).await,
+        None => Ok(None),
+    }
+}
+
+/// Sends one text and waits until it is durable, not until it is sent.
+pub async fn take(intakes: &Intakes, intake: Intake) -> Result<Taken> {
+    let failed = |words: String| {
+        tracing::error!(
+            component = "intake",
+            error = words,
+            "a text could not be taken in"
+        );
+        Refusal::Store(store::Error::Conflict)
+    };
+    match intakes.apply(intake).await {
+        Ok(Ok(taken)) => Ok(taken),
+        Ok(Err(IntakeFailed(words))) => Err(failed(words)),
+        Err(stopped) => Err(failed(stopped.to_string())),
+    }
+}

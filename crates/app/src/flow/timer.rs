@@ -1,0 +1,55 @@
+//! What happens by itself: lists are sealed, scheduled campaigns start, funded ones resume.
+//! Level-triggered: it looks at what is, so a lost wake-up costs a moment.
+
+use domain::campaign::{Event, PauseReason, State};
+use store::{Db, campaigns, streams, sweep, wallets};
+
+use super::Result;
+use super::sealing::seal_some;
+use crate::delivery::senders::From;
+use crate::delivery::stages;
+
+const PLACES_MAX: i64 = 200;
+
+/// One look around. Answers whether something changed.
+pub async fn look(
+    db: &Db,
+    installation_sender: Option<&From>,
+    magic_allowed: bool,
+) -> Result<bool> {
+    let mut tx = db.read().await?;
+    let sealing = sweep::streams_in(&mut tx, [State::Sealing; 2], PLACES_MAX).await?;
+    let waiting = sweep::streams_in(&mut tx, [State::Scheduled, State::Paused], PLACES_MAX).await?;
+    drop(tx);
+    let mut changed = false;
+    for (account, id) in sealing {
+        while seal_some(db, account, id, installation_sender, magic_allowed).await? {}
+        changed = true;
+    }
+    for (account, id) in waiting {
+        let mut tx = db.begin().await?;
+        let stream = streams::lock_stream(&mut tx, account, id).await?;
+        let event = match (stream.state, stream.reason) {
+            (State::Scheduled, _) => {
+                let campaign = campaigns::campaign(&mut tx, account, id).await?;
+                campaign
+                    .starts_at
+                    .is_none_or(|at| at <= tx.now())
+                    .then_some(Event::Due)
+            }
+            (State::Paused, Some(PauseReason::Credits)) => {
+                let campaign = campaigns::campaign(&mut tx, account, id).await?;
+                let available = wallets::wallet(&mut tx, account).await?.books.available;
+                let funded = available >= stream.need.max(1);
+                (campaign.resume_when_funded && funded).then_some(Event::Resume)
+            }
+            _ => None,
+        };
+        if let Some(event) = event {
+            stages::apply(&mut tx, account, id, event, None).await?;
+            tx.commit().await?;
+            changed = true;
+        }
+    }
+    Ok(changed)
+}

@@ -1,0 +1,266 @@
+//! Chunks: leased pieces of a stream. A chunk is the pending transfer of the ledger: it holds the
+//! credits reserved for its texts until each of them is decided.
+
+use domain::ids::{AccountId, Incarnation, StreamId};
+use domain::instant::Instant;
+
+use crate::db::{Result, Rows, Tx, expect_rows};
+use crate::{damaged, uuid};
+
+/// Where a chunk stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ChunkState {
+    /// Its owner sends from it.
+    Open,
+    /// Nothing more is sent from it; some of its texts are unknown.
+    Resolving,
+    /// Every text of it is decided.
+    Closed,
+}
+
+impl ChunkState {
+    const fn code(self) -> i64 {
+        match self {
+            Self::Open => 1,
+            Self::Resolving => 2,
+            Self::Closed => 3,
+        }
+    }
+}
+
+/// A chunk's row.
+#[derive(Clone, Debug)]
+pub struct Chunk {
+    /// Its number in the stream, from 1.
+    pub no: i64,
+    /// The positions of its texts, ascending.
+    pub ords: Vec<i64>,
+    /// High-water mark: how many of its texts may be on the wire. Committed before any byte of
+    /// the text at that place is written.
+    pub mark: i64,
+    /// Counts its owners; only the present one may move the mark.
+    pub epoch: i64,
+    /// Who sends from it.
+    pub owner: Incarnation,
+    /// Until when.
+    pub lease_until: Instant,
+    /// Credits reserved at its claim.
+    pub reserved: i64,
+}
+
+/// Adds a chunk that is being claimed.
+pub async fn insert_chunk(
+    tx: &mut Tx,
+    account: AccountId,
+    stream: StreamId,
+    chunk: &Chunk,
+) -> Result<()> {
+    let now = tx.now().0;
+    let ords = spell_ords(&chunk.ords);
+    tx.execute(
+        "insert into chunk (account_id, stream_id, chunk_no, ords, mark, epoch, owner, lease_until,
+           reserved, open_amount, state, claimed_at)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, 1, $10)",
+        (
+            account.0,
+            stream.0,
+            chunk.no,
+            ords,
+            chunk.mark,
+            chunk.epoch,
+            chunk.owner.0.to_vec(),
+            chunk.lease_until.0,
+            chunk.reserved,
+            now,
+        ),
+    )
+    .await?;
+    Ok(())
+}
+
+/// Moves the mark and renews the lease, if the chunk is still this owner's. `false`: it is not;
+/// nothing more may be sent.
+pub async fn advance_mark(
+    tx: &mut Tx,
+    account: AccountId,
+    stream: StreamId,
+    chunk: &Chunk,
+    mark: i64,
+    lease_until: Instant,
+) -> Result<bool> {
+    let changed = tx
+        .execute(
+            "update chunk set mark = $4, lease_until = $5
+             where account_id = $1 and stream_id = $2 and chunk_no = $3 and epoch = $6
+               and owner = $7 and state = 1 and mark <= $4",
+            (
+                account.0,
+                stream.0,
+                chunk.no,
+                mark,
+                lease_until.0,
+                chunk.epoch,
+                chunk.owner.0.to_vec(),
+            ),
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
+/// Takes decided credits off chunks: `(chunk, credits)`, by ascending number. A chunk that only
+/// waited for these is closed.
+pub async fn reduce_open(
+    tx: &mut Tx,
+    account: AccountId,
+    stream: StreamId,
+    decided: &[(i64, i64)],
+) -> Result<()> {
+    let rows = Rows::of(decided.len())
+        .int("chunk_no", decided.iter().map(|(no, _)| *no))
+        .int("credits", decided.iter().map(|(_, credits)| *credits));
+    let changed = tx
+        .many(
+            "update chunk set open_amount = chunk.open_amount - r.credits,
+               state = case when chunk.state = 2 and chunk.open_amount = r.credits then 3
+                 else chunk.state end
+             from {rows}
+             where chunk.account_id = $1 and chunk.stream_id = $2 and chunk.chunk_no = r.chunk_no",
+            (account.0, stream.0),
+            rows,
+        )
+        .await?;
+    expect_rows("reduce the open amount of chunks", decided.len(), changed)
+}
+
+/// Ends sending from a chunk: closed when nothing of it is open, else left to resolve.
+pub async fn close_chunk(
+    tx: &mut Tx,
+    account: AccountId,
+    stream: StreamId,
+    chunk: &Chunk,
+) -> Result<bool> {
+    let changed = tx
+        .execute(
+            "update chunk set state = case when open_amount = 0 then 3 else 2 end
+             where account_id = $1 and stream_id = $2 and chunk_no = $3 and epoch = $4
+               and owner = $5 and state = 1",
+            (
+                account.0,
+                stream.0,
+                chunk.no,
+                chunk.epoch,
+                chunk.owner.0.to_vec(),
+            ),
+        )
+        .await?;
+    Ok(changed == 1)
+}
+
+/// Takes a dead owner's chunk: from here on the old owner's marks are refused. `None` when
+/// somebody else was faster.
+pub async fn take_over(
+    tx: &mut Tx,
+    account: AccountId,
+    stream: StreamId,
+    chunk: &Chunk,
+    owner: Incarnation,
+    lease_until: Instant,
+) -> Result<Option<Chunk>> {
+    let changed = tx
+        .execute(
+            "update chunk set epoch = epoch + 1, owner = $5, lease_until = $6
+             where account_id = $1 and stream_id = $2 and chunk_no = $3 and epoch = $4
+               and state = 1",
+            (
+                account.0,
+                stream.0,
+                chunk.no,
+                chunk.epoch,
+                owner.0.to_vec(),
+                lease_until.0,
+            ),
+        )
+        .await?;
+    if changed == 0 {
+        return Ok(None);
+    }
+    let chunks = list_open(tx, account, stream).await?;
+    Ok(chunks.into_iter().find(|taken| taken.no == chunk.no))
+}
+
+/// Chunks of a stream that somebody sends from.
+pub async fn list_open(tx: &mut Tx, account: AccountId, stream: StreamId) -> Result<Vec<Chunk>> {
+    let rows: Vec<(i64, String, i64, i64, Vec<u8>, i64, i64)> = tx
+        .all(
+            "select chunk_no, ords, mark, epoch, owner, lease_until, reserved from chunk
+             where account_id = $1 and stream_id = $2 and state = 1 and state < 3
+             order by chunk_no",
+            (account.0, stream.0),
+        )
+        .await?;
+    rows.into_iter()
+        .map(|(no, ords, mark, epoch, owner, lease_until, reserved)| {
+            Ok(Chunk {
+                no,
+                ords: read_ords(&ords).ok_or_else(|| damaged("the texts of a chunk"))?,
+                mark,
+                epoch,
+                owner: Incarnation(uuid(owner)?),
+                lease_until: Instant(lease_until),
+                reserved,
+            })
+        })
+        .collect()
+}
+
+/// How many chunks of a stream stand in `state`.
+pub async fn count_chunks(
+    tx: &mut Tx,
+    account: AccountId,
+    stream: StreamId,
+    state: ChunkState,
+) -> Result<i64> {
+    // `state < 3` lets both engines use the small index over chunks that are not closed.
+    let text = "select count(*) from chunk
+         where account_id = $1 and stream_id = $2 and state = $3 and state < 3";
+    let (n,): (i64,) = tx.one(text, (account.0, stream.0, state.code())).await?;
+    Ok(n)
+}
+
+/// Positions as runs: `1-312,314-500,507`.
+fn spell_ords(ords: &[i64]) -> String {
+    ords.chunk_by(|a, b| a + 1 == *b)
+        .map(|run| match run {
+            [one] => one.to_string(),
+            run => format!("{}-{}", run[0], run[run.len() - 1]),
+        })
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+fn read_ords(text: &str) -> Option<Vec<i64>> {
+    let mut ords = Vec::new();
+    for run in text.split(',').filter(|run| !run.is_empty()) {
+        let (first, last) = run.split_once('-').unwrap_or((run, run));
+        ords.extend(first.parse::<i64>().ok()?..=last.parse::<i64>().ok()?);
+    }
+    Some(ords)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_read_back_from_their_runs() {
+        for (ords, text) in [
+            (vec![], ""),
+            (vec![7], "7"),
+            (vec![1, 2, 3, 5, 9, 10], "1-3,5,9-10"),
+        ] {
+            assert_eq!(spell_ords(&ords), text);
+            assert_eq!(read_ords(text), Some(ords));
+        }
+        assert_eq!(read_ords("1-x"), None);
+    }
+}

@@ -1,0 +1,50 @@
+//! Schema migrations: plain SQL, embedded, one file per step and engine, run under a lock.
+
+use super::{Db, Engine, Result, dialects};
+
+/// Every step in order: name, SQLite text, PostgreSQL text.
+const STEPS: &[(&str, &str, &str)] = &[(
+    "0001_foundation",
+    include_str!("../../migrations/sqlite/0001_foundation.sql"),
+    include_str!("../../migrations/postgres/0001_foundation.sql"),
+)];
+
+/// Any number: all servers of an installation agree on it.
+const LOCK: i64 = 0x4C45_4447_4552;
+
+pub(super) async fn run(db: &Db) -> Result<()> {
+    let mut tx = db.begin().await?;
+    // SQLite's write transaction is the lock already.
+    let lock = dialects(
+        "select $1",
+        "select 1::bigint from pg_advisory_xact_lock($1)",
+    );
+    let _: (i64,) = tx.one(lock, (LOCK,)).await?;
+    let table = "create table if not exists migration (
+                   name text primary key, applied_at bigint not null)";
+    let table = dialects(
+        "create table if not exists migration (
+           name text not null primary key, applied_at integer not null) strict",
+        table,
+    );
+    tx.execute(table, ()).await?;
+    let done: Vec<(String,)> = tx.all("select name from migration", ()).await?;
+    for (name, sqlite, postgres) in STEPS {
+        if done.iter().any(|(applied,)| applied == name) {
+            continue;
+        }
+        tx.script(if tx.engine() == Engine::Sqlite {
+            sqlite
+        } else {
+            postgres
+        })
+        .await?;
+        let at = tx.now().0;
+        tx.execute(
+            "insert into migration (name, applied_at) values ($1, $2)",
+            ((*name).to_owned(), at),
+        )
+        .await?;
+    }
+    tx.commit().await
+}

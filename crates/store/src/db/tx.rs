@@ -1,0 +1,217 @@
+//! Transactions and statements.
+
+use domain::instant::Instant;
+use sqlx::{AssertSqlSafe, Postgres, Sqlite, Transaction};
+
+use super::{Engine, Params, Result, Row, Rows};
+
+/// SQL text: one for both engines, or one each where they really differ.
+#[derive(Clone, Copy)]
+pub struct Sql {
+    sqlite: &'static str,
+    postgres: &'static str,
+}
+
+impl From<&'static str> for Sql {
+    fn from(text: &'static str) -> Self {
+        Self {
+            sqlite: text,
+            postgres: text,
+        }
+    }
+}
+
+/// A pair of texts for a statement that the engines spell differently; say why beside it.
+pub const fn dialects(sqlite: &'static str, postgres: &'static str) -> Sql {
+    Sql { sqlite, postgres }
+}
+
+enum Inner {
+    Sqlite(Transaction<'static, Sqlite>),
+    Postgres(Transaction<'static, Postgres>),
+}
+
+/// An open transaction. Dropped without [`Tx::commit`], it leaves no trace. It must never be held
+/// across a call to the outside.
+pub struct Tx {
+    inner: Inner,
+    now: Instant,
+}
+
+macro_rules! run {
+    ($tx:ident, $sql:ident, $params:ident, |$query:ident, $on:ident| $run:expr) => {{
+        let sql = $sql.into();
+        match &mut $tx.inner {
+            Inner::Sqlite($on) => {
+                let $query = (sql.sqlite, $params.sqlite()?);
+                $run
+            }
+            Inner::Postgres($on) => {
+                let $query = (sql.postgres, $params.postgres()?);
+                $run
+            }
+        }
+    }};
+}
+
+macro_rules! run_batch {
+    ($tx:ident, $sql:ident, $params:ident, $rows:ident, |$query:ident, $on:ident| $run:expr) => {{
+        let sql: Sql = $sql.into();
+        let before = count(&$params);
+        let engine = $tx.engine();
+        let source = $rows.source(engine, before);
+        match &mut $tx.inner {
+            Inner::Sqlite($on) => {
+                let mut arguments = $params.sqlite()?;
+                $rows.bind_sqlite(&mut arguments)?;
+                let $query = (
+                    AssertSqlSafe(sql.sqlite.replace("{rows}", &source)),
+                    arguments,
+                );
+                $run
+            }
+            Inner::Postgres($on) => {
+                let mut arguments = $params.postgres()?;
+                $rows.bind_postgres(&mut arguments)?;
+                let $query = (
+                    AssertSqlSafe(sql.postgres.replace("{rows}", &source)),
+                    arguments,
+                );
+                $run
+            }
+        }
+    }};
+}
+
+const fn count<P: Params>(_: &P) -> usize {
+    P::COUNT
+}
+
+impl Tx {
+    pub(super) fn sqlite(inner: Transaction<'static, Sqlite>, now: Instant) -> Self {
+        Self {
+            inner: Inner::Sqlite(inner),
+            now,
+        }
+    }
+
+    pub(super) fn postgres(inner: Transaction<'static, Postgres>, now: Instant) -> Self {
+        Self {
+            inner: Inner::Postgres(inner),
+            now,
+        }
+    }
+
+    /// The instant this transaction stands for; SQL never asks a clock.
+    pub fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// Which engine runs it.
+    pub fn engine(&self) -> Engine {
+        match self.inner {
+            Inner::Sqlite(_) => Engine::Sqlite,
+            Inner::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    /// Runs a statement; the number of rows it changed.
+    pub async fn execute(&mut self, sql: impl Into<Sql>, params: impl Params) -> Result<u64> {
+        Ok(run!(self, sql, params, |query, on| {
+            sqlx::query_with(query.0, query.1)
+                .execute(&mut **on)
+                .await?
+                .rows_affected()
+        }))
+    }
+
+    /// The first row, if there is one.
+    pub async fn optional<R: Row>(
+        &mut self,
+        sql: impl Into<Sql>,
+        params: impl Params,
+    ) -> Result<Option<R>> {
+        Ok(run!(self, sql, params, |query, on| {
+            sqlx::query_as_with(query.0, query.1)
+                .fetch_optional(&mut **on)
+                .await?
+        }))
+    }
+
+    /// The one row of a statement that always has one (a count, a sum).
+    pub async fn one<R: Row>(&mut self, sql: impl Into<Sql>, params: impl Params) -> Result<R> {
+        self.optional(sql, params)
+            .await?
+            .ok_or(super::Error::Missing("row"))
+    }
+
+    /// All rows; the statement bounds their number.
+    pub async fn all<R: Row>(
+        &mut self,
+        sql: impl Into<Sql>,
+        params: impl Params,
+    ) -> Result<Vec<R>> {
+        Ok(run!(self, sql, params, |query, on| {
+            sqlx::query_as_with(query.0, query.1)
+                .fetch_all(&mut **on)
+                .await?
+        }))
+    }
+
+    /// Runs one statement over a whole batch; the number of rows it changed.
+    pub async fn many(
+        &mut self,
+        sql: impl Into<Sql>,
+        params: impl Params,
+        rows: Rows,
+    ) -> Result<u64> {
+        if rows.is_empty() {
+            return Ok(0);
+        }
+        Ok(run_batch!(self, sql, params, rows, |query, on| {
+            sqlx::query_with(query.0, query.1)
+                .execute(&mut **on)
+                .await?
+                .rows_affected()
+        }))
+    }
+
+    /// Reads the rows that belong to a batch.
+    pub async fn all_of<R: Row>(
+        &mut self,
+        sql: impl Into<Sql>,
+        params: impl Params,
+        rows: Rows,
+    ) -> Result<Vec<R>> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        Ok(run_batch!(self, sql, params, rows, |query, on| {
+            sqlx::query_as_with(query.0, query.1)
+                .fetch_all(&mut **on)
+                .await?
+        }))
+    }
+
+    /// Runs a script of several statements (migrations).
+    pub(super) async fn script(&mut self, text: &'static str) -> Result<()> {
+        match &mut self.inner {
+            Inner::Sqlite(on) => {
+                sqlx::raw_sql(text).execute(&mut **on).await?;
+            }
+            Inner::Postgres(on) => {
+                sqlx::raw_sql(text).execute(&mut **on).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes it all durable.
+    pub async fn commit(self) -> Result<()> {
+        match self.inner {
+            Inner::Sqlite(inner) => inner.commit().await?,
+            Inner::Postgres(inner) => inner.commit().await?,
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,189 @@
+//! Recipients: the sealed list of a stream. Rows are never changed after they are written.
+
+use domain::ids::{AccountId, ContactId, StreamId};
+use domain::instant::Instant;
+use domain::permit::{Category, Consent, Rule};
+
+use crate::damaged;
+use crate::db::{Result, Rows, Tx, expect_rows};
+
+/// One intended text.
+#[derive(Clone, Debug)]
+pub struct Recipient {
+    /// Its position in the stream.
+    pub ord: i64,
+    /// E.164.
+    pub phone: String,
+    /// Who it is, when known.
+    pub contact: Option<ContactId>,
+    /// The recipient's own zone, when known.
+    pub timezone: Option<String>,
+    /// Why the text is sent.
+    pub context: String,
+    /// What consent it needs.
+    pub category: Category,
+    /// The text; `None` when the campaign's body is the same for everybody.
+    pub body: Option<String>,
+    /// Billed parts.
+    pub segments: i64,
+    /// Credits.
+    pub price: i64,
+    /// Why it cannot be sent, found while it was rendered: the rule and its words.
+    pub problem: Option<(Rule, String)>,
+    /// Not before.
+    pub send_at: Instant,
+    /// Not after.
+    pub not_after: Instant,
+}
+
+/// A recipient with what the gate must know of it, read where the credits are reserved.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The sealed row.
+    pub recipient: Recipient,
+    /// Consent in the category of the text.
+    pub consent: Consent,
+    /// The contact is blocked.
+    pub blocked: bool,
+}
+
+/// Appends recipients to a stream.
+pub async fn insert_recipients(
+    tx: &mut Tx,
+    account: AccountId,
+    stream: StreamId,
+    list: &[Recipient],
+) -> Result<()> {
+    let now = tx.now().0;
+    let rows = Rows::of(list.len())
+        .int("ord", list.iter().map(|one| one.ord))
+        .text("phone", list.iter().map(|one| one.phone.clone()))
+        .bytes(
+            "contact_id",
+            list.iter().map(|one| one.contact.map(|id| id.0.to_vec())),
+        )
+        .text("timezone", list.iter().map(|one| one.timezone.clone()))
+        .text("context", list.iter().map(|one| one.context.clone()))
+        .int("category", list.iter().map(|one| one.category.code()))
+        .text("body", list.iter().map(|one| one.body.clone()))
+        .int("segments", list.iter().map(|one| one.segments))
+        .int("price", list.iter().map(|one| one.price))
+        .int(
+            "problem_rule",
+            list.iter()
+                .map(|one| one.problem.as_ref().map(|(rule, _)| rule.code())),
+        )
+        .text(
+            "problem",
+            list.iter()
+                .map(|one| one.problem.as_ref().map(|(_, words)| words.clone())),
+        )
+        .int("send_at", list.iter().map(|one| one.send_at.0))
+        .int("not_after", list.iter().map(|one| one.not_after.0));
+    let added = tx
+        .many(
+            "insert into recipient (account_id, stream_id, ord, phone, contact_id, timezone,
+               context, category, body, segments, price, problem_rule, problem, send_at, not_after,
+               created_at)
+             select $1, $2, r.ord, r.phone, r.contact_id, r.timezone, r.context, r.category,
+               r.body, r.segments, r.price, r.problem_rule, r.problem, r.send_at, r.not_after, $3
+             from {rows}",
+            (account.0, stream.0, now),
+            rows,
+        )
+        .await?;
+    expect_rows("add recipients", list.len(), added)
+}
+
+type CandidateRow = (
+    i64,
+    String,
+    Option<Vec<u8>>,
+    Option<String>,
+    String,
+    i64,
+    Option<String>,
+    i64,
+    i64,
+    Option<i64>,
+    Option<String>,
+    i64,
+    i64,
+    i64,
+    i64,
+);
+
+fn candidate_of(row: CandidateRow) -> Result<Candidate> {
+    let (ord, phone, contact, timezone, context, category, body, segments, price, ..) = &row;
+    let category = Category::from_code(*category).ok_or_else(|| damaged("a category"))?;
+    let consent = Consent::from_code(row.13).ok_or_else(|| damaged("a consent"))?;
+    let recipient = Recipient {
+        ord: *ord,
+        phone: phone.clone(),
+        contact: contact.clone().map(crate::contact_id).transpose()?,
+        timezone: timezone.clone(),
+        context: context.clone(),
+        category,
+        body: body.clone(),
+        segments: *segments,
+        price: *price,
+        problem: row.9.and_then(Rule::from_code).zip(row.10.clone()),
+        send_at: Instant(row.11),
+        not_after: Instant(row.12),
+    };
+    Ok(Candidate {
+        recipient,
+        consent,
+        blocked: row.14 == 1,
+    })
+}
+
+/// The next `limit` candidates after `position`, in order.
+pub async fn candidates_after(
+    tx: &mut Tx,
+    account: AccountId,
+    stream: StreamId,
+    position: i64,
+    limit: i64,
+) -> Result<Vec<Candidate>> {
+    let rows: Vec<CandidateRow> = tx
+        .all(
+            "select t.ord, t.phone, t.contact_id, t.timezone, t.context, t.category, t.body,
+               t.segments, t.price, t.problem_rule, t.problem, t.send_at, t.not_after, coalesce(c.state, 0),
+               coalesce(k.blocked, 0)
+             from recipient t
+             left join consent c on c.account_id = t.account_id and c.phone = t.phone
+               and c.category = t.category
+             left join contact k on k.account_id = t.account_id and k.phone = t.phone
+             where t.account_id = $1 and t.stream_id = $2 and t.ord > $3 and t.ord <= $3 + $4
+             order by t.ord",
+            (account.0, stream.0, position, limit),
+        )
+        .await?;
+    rows.into_iter().map(candidate_of).collect()
+}
+
+/// The candidates at these ordinals, in order.
+pub async fn candidates_at(
+    tx: &mut Tx,
+    account: AccountId,
+    stream: StreamId,
+    ords: &[i64],
+) -> Result<Vec<Candidate>> {
+    let rows: Vec<CandidateRow> = tx
+        .all_of(
+            "select t.ord, t.phone, t.contact_id, t.timezone, t.context, t.category, t.body,
+               t.segments, t.price, t.problem_rule, t.problem, t.send_at, t.not_after, coalesce(c.state, 0),
+               coalesce(k.blocked, 0)
+             from {rows}
+             join recipient t on t.account_id = $1 and t.stream_id = $2 and t.ord = r.ord
+             left join consent c on c.account_id = t.account_id and c.phone = t.phone
+               and c.category = t.category
+             left join contact k on k.account_id = t.account_id and k.phone = t.phone
+             order by t.ord",
+            (account.0, stream.0),
+            Rows::of(ords.len()).int("ord", ords.iter().copied()),
+        )
+        .await?;
+    rows.into_iter().map(candidate_of).collect()
+}

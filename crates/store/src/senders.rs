@@ -1,0 +1,79 @@
+//! What an account's texts come from.
+
+use domain::ids::{AccountId, SenderId};
+use domain::rates::SenderKind;
+
+use crate::db::{Error, Result, Tx};
+use crate::{damaged, sender_id};
+
+/// Senders an account has at most.
+pub const SENDERS_MAX: i64 = 1000;
+
+/// A sender.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// Its id.
+    pub id: SenderId,
+    /// What it is.
+    pub kind: SenderKind,
+    /// E.164 number, short code, or the SID of a messaging service (`MG…`).
+    pub address: String,
+    /// What the carrier lets it send.
+    pub segments_per_second: u32,
+    /// It may be used.
+    pub active: bool,
+}
+
+/// Adds a sender.
+pub async fn insert_sender(tx: &mut Tx, account: AccountId, sender: &Sender) -> Result<()> {
+    let now = tx.now().0;
+    tx.execute(
+        "insert into sender (account_id, sender_id, kind, address, segments_per_second, state,
+           created_at) values ($1, $2, $3, $4, $5, 'active', $6)",
+        (
+            account.0,
+            sender.id.0.to_vec(),
+            sender.kind.as_str().to_owned(),
+            sender.address.clone(),
+            i64::from(sender.segments_per_second),
+            now,
+        ),
+    )
+    .await?;
+    Ok(())
+}
+
+type SenderRow = (Vec<u8>, String, String, i64, String);
+
+fn sender_of((id, kind, address, rate, state): SenderRow) -> Result<Sender> {
+    Ok(Sender {
+        id: sender_id(id)?,
+        kind: SenderKind::parse(&kind).ok_or_else(|| damaged("the kind of a sender"))?,
+        address,
+        segments_per_second: u32::try_from(rate).map_err(|_| damaged("the rate of a sender"))?,
+        active: state == "active",
+    })
+}
+
+/// All senders of an account, oldest first.
+pub async fn list_senders(tx: &mut Tx, account: AccountId) -> Result<Vec<Sender>> {
+    let rows: Vec<SenderRow> = tx
+        .all(
+            "select sender_id, kind, address, segments_per_second, state from sender
+             where account_id = $1 order by sender_id limit $2",
+            (account.0, SENDERS_MAX),
+        )
+        .await?;
+    rows.into_iter().map(sender_of).collect()
+}
+
+/// One sender.
+pub async fn sender(tx: &mut Tx, account: AccountId, id: SenderId) -> Result<Sender> {
+    tx.optional(
+        "select sender_id, kind, address, segments_per_second, state from sender
+         where account_id = $1 and sender_id = $2",
+        (account.0, id.0.to_vec()),
+    )
+    .await?
+    .map_or(Err(Error::Missing("sender")), sender_of)
+}

@@ -1,0 +1,245 @@
+//! The send path: texts to Twilio, one HTTP exchange each, and the few calls that look for what
+//! became of them.
+//!
+//! Nothing here retries. [`Client::create_message`] always returns an [`Outcome`], never an error:
+//! what cannot be known is an outcome too.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderValue, Method, Uri};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+use tokio::time::Instant;
+
+use crate::io::Mark;
+use crate::outcome::{Ended, Exchange, FailureKind, Outcome};
+use crate::pool::{Origin, Outgoing, Pool};
+use crate::wire::{CreateMessage, ErrorBody, ListFilter, MessagePage, MessageResource, Sid};
+
+/// How to reach one Twilio account.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// `https://api.twilio.com`, or the sandbox carrier's address; no path.
+    pub base: String,
+    /// The account texts are sent on, `AC…`.
+    pub account_sid: String,
+    /// The account SID, or an API key's SID `SK…` (recommended for sending).
+    pub username: String,
+    /// The auth token, or the API key's secret.
+    pub password: SecretString,
+    /// Requests in flight at once, and connections kept; at least 1.
+    pub concurrency: usize,
+    /// When to give up.
+    pub timeouts: Timeouts,
+}
+
+/// When to give up on a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// On connecting, TLS included.
+    pub connect: Duration,
+    /// On the whole request, waiting for a free connection included.
+    pub total: Duration,
+}
+
+impl Default for Timeouts {
+    /// CORE C.2: 5 s to connect, 15 s in all.
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(5), total: Duration::from_secs(15) }
+    }
+}
+
+/// Why a client could not be made.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    /// The base is not an `http` or `https` origin.
+    #[error("not an http or https address: {0:?}")]
+    Base(String),
+    /// The account SID cannot stand in a path.
+    #[error("not an account SID: {0:?}")]
+    AccountSid(String),
+    /// No request could ever be sent.
+    #[error("concurrency must be at least 1")]
+    Concurrency,
+}
+
+/// Why a question to Twilio has no answer. Asking is harmless, so these may be retried.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ApiError {
+    /// Twilio refused in its own words; 404 with code 20404 means that there is no such message.
+    #[error("Twilio refused with {code} (HTTP {http}): {message}")]
+    Refused {
+        /// Twilio's error code.
+        code: u32,
+        /// The HTTP status.
+        http: u16,
+        /// Twilio's text.
+        message: String,
+    },
+    /// There was no complete answer.
+    #[error("no answer: {0}")]
+    NoAnswer(FailureKind),
+    /// The answer made no sense.
+    #[error("an unreadable answer (HTTP {0})")]
+    Unreadable(u16),
+}
+
+/// A client of one Twilio account.
+pub struct Client {
+    pool: Pool,
+    /// For a POST; a GET ignores its content type.
+    headers: HeaderMap,
+    account_path: String,
+    messages: Uri,
+    total_timeout: Duration,
+}
+
+impl Client {
+    /// A client; connects when first used.
+    pub fn new(config: Config) -> Result<Self, ConfigError> {
+        if config.concurrency == 0 {
+            return Err(ConfigError::Concurrency);
+        }
+        let base = || ConfigError::Base(config.base.clone());
+        let url: Uri = config.base.parse().map_err(|_| base())?;
+        if !matches!(url.path(), "" | "/") || url.query().is_some() {
+            return Err(base());
+        }
+        let pool = Origin::of(&url)
+            .and_then(|origin| Pool::new(origin, config.concurrency, config.timeouts.connect))
+            .ok_or_else(base)?;
+        let account_sid = || ConfigError::AccountSid(config.account_sid.clone());
+        if !config.account_sid.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            return Err(account_sid());
+        }
+        let account_path = format!("/2010-04-01/Accounts/{}", config.account_sid);
+        let messages = format!("{account_path}/Messages.json").parse().map_err(|_| account_sid())?;
+        Ok(Self {
+            pool,
+            headers: constant_headers(&config.username, &config.password),
+            account_path,
+            messages,
+            total_timeout: config.timeouts.total,
+        })
+    }
+
+    /// Sends a text: one HTTP exchange, classified by CORE C.2. Dropping the future closes the
+    /// connection; what was written before stays written.
+    pub async fn create_message(&self, message: &CreateMessage<'_>) -> Outcome {
+        self.create(message, None).await
+    }
+
+    /// Like [`Self::create_message`], and calls `mark` exactly once, synchronously, right before
+    /// the first byte of the request is handed to the socket; not at all when nothing was handed
+    /// over. If `mark` fails, nothing is written and the outcome is `NotSent`.
+    pub async fn create_message_marked(
+        &self,
+        message: &CreateMessage<'_>,
+        mark: impl FnOnce() -> std::io::Result<()> + Send + 'static,
+    ) -> Outcome {
+        self.create(message, Some(Box::new(mark))).await
+    }
+
+    async fn create(&self, message: &CreateMessage<'_>, mark: Option<Mark>) -> Outcome {
+        let body = Bytes::from(message.encode());
+        self.exchange(Method::POST, self.messages.clone(), body, mark).await.outcome()
+    }
+
+    /// Fetches a message.
+    pub async fn message(&self, sid: &Sid) -> Result<MessageResource, ApiError> {
+        self.ask(Method::GET, self.message_uri(sid), Bytes::new()).await
+    }
+
+    /// Fetches a message, or nothing if Twilio does not know it (404, 20404).
+    pub async fn find_message(&self, sid: &Sid) -> Result<Option<MessageResource>, ApiError> {
+        match self.message(sid).await {
+            Ok(message) => Ok(Some(message)),
+            Err(ApiError::Refused { http: 404, code: 20404, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The first page of the messages that match, newest first.
+    pub async fn list_messages(&self, filter: &ListFilter<'_>) -> Result<MessagePage, ApiError> {
+        let query = filter.encode();
+        let mark = if query.is_empty() { "" } else { "?" };
+        self.next_page(&format!("{}/Messages.json{mark}{query}", self.account_path)).await
+    }
+
+    /// The page behind a `next_page_uri`, which is followed as it is.
+    pub async fn next_page(&self, next_page_uri: &str) -> Result<MessagePage, ApiError> {
+        // Only a path: an absolute URL must not carry our credentials elsewhere.
+        let uri = next_page_uri.parse().ok().filter(|uri: &Uri| uri.authority().is_none());
+        let uri = uri.ok_or(ApiError::NoAnswer(FailureKind::Protocol))?;
+        self.ask(Method::GET, uri, Bytes::new()).await
+    }
+
+    /// Cancels a scheduled message; refused with 30409 once it is on its way.
+    pub async fn cancel(&self, sid: &Sid) -> Result<MessageResource, ApiError> {
+        self.ask(Method::POST, self.message_uri(sid), Bytes::from_static(b"Status=canceled")).await
+    }
+
+    /// Removes a message's text at Twilio; the record stays.
+    pub async fn redact(&self, sid: &Sid) -> Result<MessageResource, ApiError> {
+        self.ask(Method::POST, self.message_uri(sid), Bytes::from_static(b"Body=")).await
+    }
+
+    fn message_uri(&self, sid: &Sid) -> Uri {
+        format!("{}/Messages/{sid}.json", self.account_path)
+            .parse()
+            .expect("an account path and a SID make a path")
+    }
+
+    async fn ask<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        uri: Uri,
+        body: Bytes,
+    ) -> Result<T, ApiError> {
+        match self.exchange(method, uri, body, None).await.ended {
+            Ended::Failed(kind) => Err(ApiError::NoAnswer(kind)),
+            Ended::Response { status, body } if (200..300).contains(&status) => {
+                serde_json::from_slice(&body).map_err(|_| ApiError::Unreadable(status))
+            }
+            Ended::Response { status: http, body } => Err(match ErrorBody::parse(&body) {
+                Some(ErrorBody { code, message, .. }) => {
+                    ApiError::Refused { code, http, message: message.unwrap_or_default() }
+                }
+                None => ApiError::Unreadable(http),
+            }),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        uri: Uri,
+        body: Bytes,
+        mark: Option<Mark>,
+    ) -> Exchange {
+        let deadline = Instant::now() + self.total_timeout;
+        let request = Outgoing { method, uri, headers: &self.headers, body };
+        self.pool.exchange(&request, mark, deadline).await
+    }
+}
+
+fn constant_headers(username: &str, password: &SecretString) -> HeaderMap {
+    let credentials = BASE64.encode(format!("{username}:{}", password.expose_secret()));
+    let mut authorization = HeaderValue::try_from(format!("Basic {credentials}"))
+        .expect("base64 can stand in a header");
+    authorization.set_sensitive(true);
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(AUTHORIZATION, authorization);
+    headers.insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/x-www-form-urlencoded; charset=utf-8"),
+    );
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(USER_AGENT, HeaderValue::from_static("ledgerline"));
+    headers
+}

@@ -1,0 +1,16 @@
+//! Twilio's Messages API (2010-04-01) as values: what is posted, what comes back, what is called
+//! back. Shapes and limits are those of FACTS 1.1 to 1.3 and 3.2. No I/O here; the calls are in
+//! [`crate::client`], the meaning of an answer in [`crate::outcome`].
+
+mod callback;
+mod request;
+mod resource;
+mod sid;
+mod status;
+
+pub use callback::StatusCallback;
+pub use request::{CreateMessage, ListFilter, Sender};
+pub(crate) use resource::CreatedMessage;
+pub use resource::{ErrorBody, MessagePage, MessageResource};
+pub use sid::{Sid, SidChars, SidError};
+pub use status::{MessageStatus, StatusError};

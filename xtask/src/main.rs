@@ -1,0 +1,33 @@
+//! Chores of the repository: `cargo xtask <chore>`.
+//!
+//! Each chore is one module; nothing here is part of the product.
+
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Chores of the Ledgerline repository")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Checks what the compiler cannot: layers, sizes, names, paths in the docs, test manners.
+    Tidy {
+        /// The repository; by default the one this program was built in.
+        #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/.."))]
+        root: PathBuf,
+    },
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    match Cli::parse().chore {
+        Chore::Tidy { root } => tidy::run(&root),
+    }
+}
