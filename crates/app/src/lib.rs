@@ -5,6 +5,7 @@
 //! costs).
 
 pub mod delivery;
+pub mod entry;
 pub mod finance;
 pub mod flow;
 pub mod seam;

@@ -159,26 +159,11 @@ mod tests {
     fn the_ways_of_a_campaign() {
         use Event as E;
         let cases: &[(&[Event], Option<State>)] = &[
-            (
-                &[E::Start, E::Sealed, E::Exhausted, E::Finished],
-                Some(State::Completed),
-            ),
-            (
-                &[E::Start, E::SealedForLater, E::Due, E::Pause, E::Idle],
-                Some(State::Paused),
-            ),
-            (
-                &[E::Start, E::Sealed, E::OutOfCredits, E::Idle, E::Resume],
-                Some(State::Running),
-            ),
-            (
-                &[E::Start, E::Sealed, E::Pause, E::Resume],
-                Some(State::Running),
-            ),
-            (
-                &[E::Start, E::Sealed, E::Cancel, E::Idle],
-                Some(State::Canceled),
-            ),
+            (&[E::Start, E::Sealed, E::Exhausted, E::Finished], Some(State::Completed)),
+            (&[E::Start, E::SealedForLater, E::Due, E::Pause, E::Idle], Some(State::Paused)),
+            (&[E::Start, E::Sealed, E::OutOfCredits, E::Idle, E::Resume], Some(State::Running)),
+            (&[E::Start, E::Sealed, E::Pause, E::Resume], Some(State::Running)),
+            (&[E::Start, E::Sealed, E::Cancel, E::Idle], Some(State::Canceled)),
             (&[E::Cancel], Some(State::Canceled)),
             (&[E::Start, E::Sealed, E::Cancel, E::Resume], None),
             (&[E::Pause], None),
@@ -186,9 +171,7 @@ mod tests {
             (&[E::Start, E::SealFailed, E::Resume], None),
         ];
         for (events, end) in cases {
-            let reached = events
-                .iter()
-                .try_fold(State::Draft, |state, &event| state.after(event));
+            let reached = events.iter().try_fold(State::Draft, |state, &event| state.after(event));
             assert_eq!(reached, *end, "{events:?}");
         }
     }

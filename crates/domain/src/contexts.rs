@@ -15,11 +15,7 @@ pub struct Context {
 }
 
 const fn context(key: &'static str, category: Category, passes_quiet_hours: bool) -> Context {
-    Context {
-        key,
-        category,
-        passes_quiet_hours,
-    }
+    Context { key, category, passes_quiet_hours }
 }
 
 /// Every context.

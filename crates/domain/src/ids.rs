@@ -19,8 +19,7 @@ static BASE32: LazyLock<Encoding> = LazyLock::new(|| {
     spec.symbols.push_str("0123456789abcdefghjkmnpqrstvwxyz");
     spec.translate.from.push_str("ABCDEFGHJKMNPQRSTVWXYZoOiIlL");
     spec.translate.to.push_str("abcdefghjkmnpqrstvwxyz001111");
-    spec.encoding()
-        .expect("the alphabet is 32 distinct symbols")
+    spec.encoding().expect("the alphabet is 32 distinct symbols")
 });
 
 /// Text that is no id of the wanted kind.
@@ -40,10 +39,7 @@ fn unspell<const N: usize>(text: &str, prefix: &'static str) -> Result<[u8; N], 
         .and_then(|rest| rest.strip_prefix('_'))
         .and_then(|rest| BASE32.decode(rest.as_bytes()).ok())
         .and_then(|bytes| bytes.try_into().ok())
-        .ok_or_else(|| IdError {
-            text: text.chars().take(80).collect(),
-            prefix,
-        })
+        .ok_or_else(|| IdError { text: text.chars().take(80).collect(), prefix })
 }
 
 /// A positive number that sorts by `now` and is hard to guess in its last ten bits; a collision
@@ -187,17 +183,9 @@ impl MessageId {
     /// Reads what [`Self::to_bytes`] wrote.
     pub fn from_bytes(bytes: &[u8; 24]) -> Self {
         let number = |at: usize| {
-            i64::from_be_bytes(
-                bytes[at..at + 8]
-                    .try_into()
-                    .expect("eight bytes of twenty-four"),
-            )
+            i64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight bytes of twenty-four"))
         };
-        Self {
-            account: AccountId(number(0)),
-            stream: StreamId(number(8)),
-            ord: number(16),
-        }
+        Self { account: AccountId(number(0)), stream: StreamId(number(8)), ord: number(16) }
     }
 
     /// Reads the outside form.
@@ -224,11 +212,7 @@ mod tests {
         let now = Instant(1_795_225_200_000_000);
         let account = AccountId::new(now, &dice);
         let contact = ContactId::new(now, &dice);
-        let message = MessageId {
-            account,
-            stream: StreamId::API,
-            ord: 42,
-        };
+        let message = MessageId { account, stream: StreamId::API, ord: 42 };
         assert_eq!(AccountId::parse(&account.to_string()), Ok(account));
         assert_eq!(
             ContactId::parse(&contact.to_string().to_uppercase().replace("CT_", "ct_")),
@@ -239,15 +223,7 @@ mod tests {
 
     #[test]
     fn ids_refuse_other_text() {
-        for text in [
-            "",
-            "acc_",
-            "acc",
-            "cmp_0000000000001",
-            "acc_zz",
-            "acc_u000000000001",
-            "é_",
-        ] {
+        for text in ["", "acc_", "acc", "cmp_0000000000001", "acc_zz", "acc_u000000000001", "é_"] {
             assert!(AccountId::parse(text).is_err(), "{text}");
         }
     }

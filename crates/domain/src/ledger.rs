@@ -47,53 +47,18 @@ impl Books {
     /// The nine amounts in their canonical order.
     pub const fn amounts(&self) -> [i64; 9] {
         let b = self;
-        [
-            b.available,
-            b.reserved,
-            b.spent,
-            b.owed,
-            b.paid,
-            b.promo,
-            b.refunded,
-            b.loss,
-            b.breakage,
-        ]
+        [b.available, b.reserved, b.spent, b.owed, b.paid, b.promo, b.refunded, b.loss, b.breakage]
     }
 
     /// Reads amounts in canonical order.
     pub const fn from_amounts(amounts: [i64; 9]) -> Self {
-        let [
-            available,
-            reserved,
-            spent,
-            owed,
-            paid,
-            promo,
-            refunded,
-            loss,
-            breakage,
-        ] = amounts;
-        Self {
-            available,
-            reserved,
-            spent,
-            owed,
-            paid,
-            promo,
-            refunded,
-            loss,
-            breakage,
-        }
+        let [available, reserved, spent, owed, paid, promo, refunded, loss, breakage] = amounts;
+        Self { available, reserved, spent, owed, paid, promo, refunded, loss, breakage }
     }
 
     /// The double-entry identity.
     pub fn is_balanced(&self) -> bool {
-        let sum = |amounts: &[i64]| {
-            amounts
-                .iter()
-                .map(|&amount| i128::from(amount))
-                .sum::<i128>()
-        };
+        let sum = |amounts: &[i64]| amounts.iter().map(|&amount| i128::from(amount)).sum::<i128>();
         sum(&[self.available, self.reserved, self.spent, self.breakage])
             - sum(&[self.owed, self.loss])
             == sum(&[self.paid, self.promo]) - i128::from(self.refunded)
@@ -179,25 +144,14 @@ pub struct Posting {
 impl Posting {
     fn new(kind: Kind, effect_key: String, change: Books, facts: i64) -> Self {
         let (root, actor, reason) = ([0; 32], "system".to_owned(), String::new());
-        Self {
-            kind,
-            effect_key,
-            change,
-            facts,
-            root,
-            actor,
-            reason,
-        }
+        Self { kind, effect_key, change, facts, root, actor, reason }
     }
 
     /// Credits given or bought; debt is paid first. `contra` says where they come from.
     fn income(kind: Kind, effect_key: String, amount: i64, owed: i64) -> Self {
         let pays_debt = amount.min(owed);
-        let mut change = Books {
-            available: amount - pays_debt,
-            owed: -pays_debt,
-            ..Books::default()
-        };
+        let mut change =
+            Books { available: amount - pays_debt, owed: -pays_debt, ..Books::default() };
         if kind == Kind::Purchase {
             change.paid = amount
         } else {
@@ -228,11 +182,7 @@ impl Posting {
 
     /// Holds `amount` for `texts` texts.
     pub fn reserve(effect_key: String, amount: i64, texts: i64) -> Self {
-        let change = Books {
-            available: -amount,
-            reserved: amount,
-            ..Books::default()
-        };
+        let change = Books { available: -amount, reserved: amount, ..Books::default() };
         Self::new(Kind::Reserve, effect_key, change, texts)
     }
 
@@ -248,11 +198,7 @@ impl Posting {
         };
         // Released credits that pay a debt leave the customer: the debt was a clawback already
         // booked as refunded, so the identity holds with `owed` shrinking.
-        let kind = if charged == 0 {
-            Kind::Release
-        } else {
-            Kind::Settle
-        };
+        let kind = if charged == 0 { Kind::Release } else { Kind::Settle };
         Self::new(kind, effect_key, change, 0)
     }
 
@@ -272,12 +218,8 @@ impl Posting {
     /// available pays, the rest is the house's loss.
     pub fn late_charge(effect_key: String, amount: i64, available: i64) -> Self {
         let paid = amount.min(available);
-        let change = Books {
-            available: -paid,
-            spent: amount,
-            loss: amount - paid,
-            ..Books::default()
-        };
+        let change =
+            Books { available: -paid, spent: amount, loss: amount - paid, ..Books::default() };
         Self::new(Kind::LateCharge, effect_key, change, 0)
     }
 
@@ -311,11 +253,7 @@ pub struct Wallet {
 
 impl Wallet {
     /// A wallet before its first line.
-    pub const EMPTY: Self = Self {
-        books: Books::from_amounts([0; 9]),
-        seq: 0,
-        head: [0; 32],
-    };
+    pub const EMPTY: Self = Self { books: Books::from_amounts([0; 9]), seq: 0, head: [0; 32] };
 }
 
 /// One line of the append-only ledger.
@@ -362,30 +300,14 @@ pub fn post(
     if !posting.change.is_balanced() {
         return Err(LedgerError::Unbalanced);
     }
-    let after = wallet
-        .books
-        .plus(&posting.change)
-        .ok_or(LedgerError::OutOfRange)?;
+    let after = wallet.books.plus(&posting.change).ok_or(LedgerError::OutOfRange)?;
     if after.amounts().iter().any(|&balance| balance < 0) {
         return Err(LedgerError::Insufficient);
     }
     let seq = wallet.seq + 1;
     let hash = line_hash(account, &wallet.head, seq, at, &posting);
-    let line = Line {
-        seq,
-        at,
-        posting,
-        after,
-        hash,
-    };
-    Ok((
-        Wallet {
-            books: after,
-            seq,
-            head: hash,
-        },
-        line,
-    ))
+    let line = Line { seq, at, posting, after, hash };
+    Ok((Wallet { books: after, seq, head: hash }, line))
 }
 
 /// `sha256(previous ‖ fixed-width fields ‖ merkle root)`; texts enter by their own digest so that
@@ -417,11 +339,7 @@ pub fn leaf(fields: &[&[u8]]) -> Hash {
     let mut hasher = Sha256::new();
     hasher.update([0]);
     for field in fields {
-        hasher.update(
-            u64::try_from(field.len())
-                .expect("a field fits in memory")
-                .to_be_bytes(),
-        );
+        hasher.update(u64::try_from(field.len()).expect("a field fits in memory").to_be_bytes());
         hasher.update(field);
     }
     hasher.finalize().into()
@@ -466,17 +384,11 @@ mod tests {
         let w = apply(&w, Posting::grant("g".into(), 100, 0)).expect("grant");
         let w = apply(&w, Posting::reserve("r".into(), 60, 60)).expect("reserve");
         let w = apply(&w, Posting::settle("s".into(), 40, 10, 0)).expect("settle");
-        assert_eq!(
-            (w.books.available, w.books.reserved, w.books.spent),
-            (50, 10, 40)
-        );
+        assert_eq!((w.books.available, w.books.reserved, w.books.spent), (50, 10, 40));
         let w = apply(&w, Posting::adjust("a".into(), -70, &w.books)).expect("adjust");
         assert_eq!((w.books.available, w.books.owed), (0, 20));
         let w = apply(&w, Posting::settle("t".into(), 0, 10, w.books.owed)).expect("release");
-        assert_eq!(
-            (w.books.available, w.books.owed, w.books.reserved),
-            (0, 10, 0)
-        );
+        assert_eq!((w.books.available, w.books.owed, w.books.reserved), (0, 10, 0));
         let w = apply(&w, Posting::grant("h".into(), 25, w.books.owed)).expect("grant");
         assert_eq!((w.books.available, w.books.owed), (15, 0));
         let w = apply(&w, Posting::late_charge("l".into(), 20, w.books.available)).expect("late");
@@ -488,26 +400,14 @@ mod tests {
     fn refusals_change_nothing() {
         let w = apply(&Wallet::EMPTY, Posting::grant("g".into(), 10, 0)).expect("grant");
         let unbalanced = Posting {
-            change: Books {
-                available: 1,
-                ..Books::default()
-            },
+            change: Books { available: 1, ..Books::default() },
             ..Posting::grant("u".into(), 1, 0)
         };
         for (posting, refusal) in [
-            (
-                Posting::reserve("r".into(), 11, 1),
-                LedgerError::Insufficient,
-            ),
-            (
-                Posting::settle("s".into(), 1, 0, 0),
-                LedgerError::Insufficient,
-            ),
+            (Posting::reserve("r".into(), 11, 1), LedgerError::Insufficient),
+            (Posting::settle("s".into(), 1, 0, 0), LedgerError::Insufficient),
             (Posting::grant("z".into(), 0, 0), LedgerError::OutOfRange),
-            (
-                Posting::grant("m".into(), AMOUNT_MAX + 1, 0),
-                LedgerError::OutOfRange,
-            ),
+            (Posting::grant("m".into(), AMOUNT_MAX + 1, 0), LedgerError::OutOfRange),
             (unbalanced, LedgerError::Unbalanced),
         ] {
             assert_eq!(apply(&w, posting), Err(refusal));
@@ -530,13 +430,7 @@ mod tests {
             hash(1, [1; 32], 1, 9, &base()),
             hash(1, [0; 32], 2, 9, &base()),
             hash(1, [0; 32], 1, 8, &base()),
-            hash(
-                1,
-                [0; 32],
-                1,
-                9,
-                &Posting::grant("key".into(), 6, 0).by("operator", "welcome"),
-            ),
+            hash(1, [0; 32], 1, 9, &Posting::grant("key".into(), 6, 0).by("operator", "welcome")),
             hash(1, [0; 32], 1, 9, &base().by("operato", "rwelcome")),
             hash(1, [0; 32], 1, 9, &other_root),
             hash(1, [0; 32], 1, 9, &other_facts),

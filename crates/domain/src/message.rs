@@ -132,14 +132,8 @@ pub enum Receipt {
 
 impl Receipt {
     /// Every receipt.
-    pub const ALL: &[Self] = &[
-        Self::Taken,
-        Self::Sent,
-        Self::Delivered,
-        Self::Undelivered,
-        Self::Failed,
-        Self::Read,
-    ];
+    pub const ALL: &[Self] =
+        &[Self::Taken, Self::Sent, Self::Delivered, Self::Undelivered, Self::Failed, Self::Read];
 
     /// The state it brings a message to.
     pub const fn state(self) -> State {
@@ -229,11 +223,7 @@ pub fn fold(now: State, fact: Fact) -> Step {
 
 fn taken(now: State, news: State) -> Step {
     if now.is_open() {
-        let money = if news == State::Failed {
-            Money::Release
-        } else {
-            Money::Settle
-        };
+        let money = if news == State::Failed { Money::Release } else { Money::Settle };
         return step(news, money);
     }
     if now.is_taken() {
@@ -286,40 +276,15 @@ mod tests {
         let cases = [
             (Reserved, Fact::Accepted, Accepted, Money::Settle),
             (Unknown, Fact::Accepted, Accepted, Money::Settle),
-            (
-                Unknown,
-                Fact::Receipt(Receipt::Delivered),
-                Delivered,
-                Money::Settle,
-            ),
+            (Unknown, Fact::Receipt(Receipt::Delivered), Delivered, Money::Settle),
             (Reserved, Fact::Receipt(Receipt::Sent), Sent, Money::Settle),
-            (
-                Reserved,
-                Fact::Receipt(Receipt::Failed),
-                Failed,
-                Money::Release,
-            ),
+            (Reserved, Fact::Receipt(Receipt::Failed), Failed, Money::Release),
             (Delivered, Fact::Accepted, Delivered, Money::Keep),
-            (
-                Delivered,
-                Fact::Receipt(Receipt::Sent),
-                Delivered,
-                Money::Keep,
-            ),
-            (
-                Delivered,
-                Fact::Receipt(Receipt::Failed),
-                Delivered,
-                Money::Keep,
-            ),
+            (Delivered, Fact::Receipt(Receipt::Sent), Delivered, Money::Keep),
+            (Delivered, Fact::Receipt(Receipt::Failed), Delivered, Money::Keep),
             (Sent, Fact::Receipt(Receipt::Failed), Failed, Money::Refund),
             (Failed, Fact::Receipt(Receipt::Failed), Failed, Money::Keep),
-            (
-                Sent,
-                Fact::Receipt(Receipt::Undelivered),
-                Undelivered,
-                Money::Keep,
-            ),
+            (Sent, Fact::Receipt(Receipt::Undelivered), Undelivered, Money::Keep),
             (Delivered, Fact::Receipt(Receipt::Read), Read, Money::Keep),
             (Reserved, Fact::Rejected, Rejected, Money::Release),
             (Unknown, Fact::Rejected, Rejected, Money::Release),
@@ -329,19 +294,9 @@ mod tests {
             (Accepted, Fact::Lost, Accepted, Money::Keep),
             (Unknown, Fact::Absent, Absent, Money::Release),
             (Reserved, Fact::Absent, Reserved, Money::Keep),
-            (
-                Absent,
-                Fact::Receipt(Receipt::Delivered),
-                Delivered,
-                Money::LateCharge,
-            ),
+            (Absent, Fact::Receipt(Receipt::Delivered), Delivered, Money::LateCharge),
             (Deferred, Fact::Accepted, Accepted, Money::LateCharge),
-            (
-                Canceled,
-                Fact::Receipt(Receipt::Failed),
-                Failed,
-                Money::Keep,
-            ),
+            (Canceled, Fact::Receipt(Receipt::Failed), Failed, Money::Keep),
             (Reserved, Fact::OptedOut, Suppressed, Money::Release),
             (Deferred, Fact::Canceled, Canceled, Money::Keep),
             (Unknown, Fact::Canceled, Unknown, Money::Keep),
@@ -395,9 +350,8 @@ mod tests {
                 for b in (0..4).filter(|b| *b != a) {
                     for c in (0..4).filter(|c| *c != a && *c != b) {
                         let order = [a, b, c, 6 - a - b - c];
-                        let end = order
-                            .iter()
-                            .fold(Reserved, |state, &n| fold(state, news[n]).state);
+                        let end =
+                            order.iter().fold(Reserved, |state, &n| fold(state, news[n]).state);
                         assert_eq!(end, last.state(), "{order:?}");
                     }
                 }

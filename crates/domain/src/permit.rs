@@ -165,18 +165,11 @@ pub enum Decision {
 }
 
 fn refuse(rule: Rule, inputs: impl Into<String>) -> Decision {
-    Decision::Refuse {
-        rule,
-        inputs: inputs.into(),
-    }
+    Decision::Refuse { rule, inputs: inputs.into() }
 }
 
 fn defer(until: Instant, rule: Rule, inputs: impl Into<String>) -> Decision {
-    Decision::Defer {
-        until,
-        rule,
-        inputs: inputs.into(),
-    }
+    Decision::Defer { until, rule, inputs: inputs.into() }
 }
 
 /// How long a text waits before the gate is asked again about something a person must mend.
@@ -197,40 +190,17 @@ pub fn decide(around: &Circumstances, facts: &Facts) -> Decision {
 fn batch_objection(around: &Circumstances) -> Option<Decision> {
     let later = around.now + ASK_AGAIN;
     let checks = [
-        (
-            around.installation_open,
-            Rule::KillSwitch,
-            "the installation sends nothing at present",
-        ),
-        (
-            around.account_active,
-            Rule::Account,
-            "the account is suspended",
-        ),
-        (
-            around.subscription_valid,
-            Rule::Subscription,
-            "the subscription does not allow sending",
-        ),
-        (
-            around.context_enabled,
-            Rule::Context,
-            "the account has switched this kind of text off",
-        ),
-        (
-            around.stream_running,
-            Rule::Campaign,
-            "the campaign is not running",
-        ),
+        (around.installation_open, Rule::KillSwitch, "the installation sends nothing at present"),
+        (around.account_active, Rule::Account, "the account is suspended"),
+        (around.subscription_valid, Rule::Subscription, "the subscription does not allow sending"),
+        (around.context_enabled, Rule::Context, "the account has switched this kind of text off"),
+        (around.stream_running, Rule::Campaign, "the campaign is not running"),
         (around.sender_usable, Rule::Sender, "no usable sender"),
     ];
-    checks
-        .into_iter()
-        .find(|(holds, ..)| !holds)
-        .map(|(_, rule, inputs)| match rule {
-            Rule::Context => refuse(rule, inputs),
-            _ => defer(later, rule, inputs),
-        })
+    checks.into_iter().find(|(holds, ..)| !holds).map(|(_, rule, inputs)| match rule {
+        Rule::Context => refuse(rule, inputs),
+        _ => defer(later, rule, inputs),
+    })
 }
 
 fn own_objection(around: &Circumstances, facts: &Facts) -> Option<Decision> {
@@ -246,16 +216,10 @@ fn own_objection(around: &Circumstances, facts: &Facts) -> Option<Decision> {
     let category = around.category;
     match facts.consent {
         Consent::OptedOut => {
-            return Some(refuse(
-                Rule::OptOut,
-                format!("opted out of {category} texts"),
-            ));
+            return Some(refuse(Rule::OptOut, format!("opted out of {category} texts")));
         }
         Consent::Unknown if around.needs_opt_in => {
-            return Some(refuse(
-                Rule::Consent,
-                format!("no opt-in recorded for {category} texts"),
-            ));
+            return Some(refuse(Rule::Consent, format!("no opt-in recorded for {category} texts")));
         }
         Consent::Unknown | Consent::OptedIn => {}
     }
@@ -264,10 +228,7 @@ fn own_objection(around: &Circumstances, facts: &Facts) -> Option<Decision> {
     }
     if around.now > facts.not_after {
         let deadline = facts.not_after;
-        return Some(refuse(
-            Rule::Deadline,
-            format!("its deadline was {deadline}"),
-        ));
+        return Some(refuse(Rule::Deadline, format!("its deadline was {deadline}")));
     }
     None
 }
@@ -275,58 +236,32 @@ fn own_objection(around: &Circumstances, facts: &Facts) -> Option<Decision> {
 fn time_objection(around: &Circumstances, facts: &Facts) -> Option<Decision> {
     let now = around.now;
     let objection = if now < facts.send_at {
-        (
-            facts.send_at,
-            Rule::Schedule,
-            format!("wanted at {}", facts.send_at),
-        )
+        (facts.send_at, Rule::Schedule, format!("wanted at {}", facts.send_at))
     } else if let Some(until) = night_end(around, facts) {
         let zone = facts.zone.iana_name().unwrap_or("UTC");
-        (
-            until,
-            Rule::QuietHours,
-            format!("quiet hours in {zone} until {until}"),
-        )
-    } else if let Some(most) = around
-        .recipient_daily_max
-        .filter(|most| facts.texts_today >= *most)
+        (until, Rule::QuietHours, format!("quiet hours in {zone} until {until}"))
+    } else if let Some(most) = around.recipient_daily_max.filter(|most| facts.texts_today >= *most)
     {
         let until = next_midnight(now, &facts.zone);
-        (
-            until,
-            Rule::RecipientLimit,
-            format!("{} texts today, limit {most}", facts.texts_today),
-        )
+        (until, Rule::RecipientLimit, format!("{} texts today, limit {most}", facts.texts_today))
     } else if let Some(until) = around.account_limited_until {
-        (
-            until,
-            Rule::AccountLimit,
-            "over the account's hourly limit".to_owned(),
-        )
+        (until, Rule::AccountLimit, "over the account's hourly limit".to_owned())
     } else if facts.identical_in_flight {
-        return Some(refuse(
-            Rule::Duplicate,
-            "the same text to this number is on its way",
-        ));
+        return Some(refuse(Rule::Duplicate, "the same text to this number is on its way"));
     } else {
         return None;
     };
     let (until, rule, inputs) = objection;
     if until > facts.not_after {
         let deadline = facts.not_after;
-        return Some(refuse(
-            Rule::Deadline,
-            format!("{inputs}, past its deadline {deadline}"),
-        ));
+        return Some(refuse(Rule::Deadline, format!("{inputs}, past its deadline {deadline}")));
     }
     Some(defer(until, rule, inputs))
 }
 
 fn night_end(around: &Circumstances, facts: &Facts) -> Option<Instant> {
     let quiet = around.quiet_hours.filter(|_| !around.passes_quiet_hours)?;
-    quiet
-        .in_quiet(around.now, &facts.zone)
-        .then(|| quiet.next_allowed(around.now, &facts.zone))
+    quiet.in_quiet(around.now, &facts.zone).then(|| quiet.next_allowed(around.now, &facts.zone))
 }
 
 fn next_midnight(now: Instant, zone: &TimeZone) -> Instant {
@@ -334,9 +269,7 @@ fn next_midnight(now: Instant, zone: &TimeZone) -> Instant {
     today
         .tomorrow()
         .and_then(|day| day.to_zoned(zone.clone()))
-        .map_or(now + std::time::Duration::from_secs(86_400), |zoned| {
-            zoned.timestamp().into()
-        })
+        .map_or(now + std::time::Duration::from_secs(86_400), |zoned| zoned.timestamp().into())
 }
 
 #[cfg(test)]
@@ -390,53 +323,17 @@ mod tests {
     fn each_rule_decides_alone() {
         let cases: &[(Change, &str, Option<Rule>)] = &[
             (|_, _| {}, "send", None),
-            (
-                |a, _| a.installation_open = false,
-                "defer",
-                Some(Rule::KillSwitch),
-            ),
-            (
-                |a, _| a.account_active = false,
-                "defer",
-                Some(Rule::Account),
-            ),
-            (
-                |a, _| a.subscription_valid = false,
-                "defer",
-                Some(Rule::Subscription),
-            ),
-            (
-                |a, _| a.context_enabled = false,
-                "refuse",
-                Some(Rule::Context),
-            ),
-            (
-                |a, _| a.stream_running = false,
-                "defer",
-                Some(Rule::Campaign),
-            ),
+            (|a, _| a.installation_open = false, "defer", Some(Rule::KillSwitch)),
+            (|a, _| a.account_active = false, "defer", Some(Rule::Account)),
+            (|a, _| a.subscription_valid = false, "defer", Some(Rule::Subscription)),
+            (|a, _| a.context_enabled = false, "refuse", Some(Rule::Context)),
+            (|a, _| a.stream_running = false, "defer", Some(Rule::Campaign)),
             (|a, _| a.sender_usable = false, "defer", Some(Rule::Sender)),
-            (
-                |_, f| f.text_problem = Some("x".into()),
-                "refuse",
-                Some(Rule::Template),
-            ),
-            (
-                |_, f| f.number_problem = Some("x".into()),
-                "refuse",
-                Some(Rule::Number),
-            ),
+            (|_, f| f.text_problem = Some("x".into()), "refuse", Some(Rule::Template)),
+            (|_, f| f.number_problem = Some("x".into()), "refuse", Some(Rule::Number)),
             (|_, f| f.blocked = true, "refuse", Some(Rule::Blocked)),
-            (
-                |_, f| f.consent = Consent::OptedOut,
-                "refuse",
-                Some(Rule::OptOut),
-            ),
-            (
-                |_, f| f.consent = Consent::Unknown,
-                "refuse",
-                Some(Rule::Consent),
-            ),
+            (|_, f| f.consent = Consent::OptedOut, "refuse", Some(Rule::OptOut)),
+            (|_, f| f.consent = Consent::Unknown, "refuse", Some(Rule::Consent)),
             (
                 |a, f| {
                     a.needs_opt_in = false;
@@ -454,16 +351,8 @@ mod tests {
                 Some(Rule::OptOut),
             ),
             (|_, f| f.unverified = true, "refuse", Some(Rule::Verified)),
-            (
-                |a, f| f.not_after = Instant(a.now.0 - 1),
-                "refuse",
-                Some(Rule::Deadline),
-            ),
-            (
-                |a, f| f.send_at = Instant(a.now.0 + 1),
-                "defer",
-                Some(Rule::Schedule),
-            ),
+            (|a, f| f.not_after = Instant(a.now.0 - 1), "refuse", Some(Rule::Deadline)),
+            (|a, f| f.send_at = Instant(a.now.0 + 1), "defer", Some(Rule::Schedule)),
             (
                 |a, _| a.now = Instant::parse("2026-11-21T22:00:00Z").expect("a time"),
                 "defer",
@@ -485,30 +374,18 @@ mod tests {
                 "send",
                 None,
             ),
-            (
-                |_, f| f.texts_today = 3,
-                "defer",
-                Some(Rule::RecipientLimit),
-            ),
+            (|_, f| f.texts_today = 3, "defer", Some(Rule::RecipientLimit)),
             (
                 |a, _| a.account_limited_until = Some(Instant(a.now.0 + 5)),
                 "defer",
                 Some(Rule::AccountLimit),
             ),
-            (
-                |_, f| f.identical_in_flight = true,
-                "refuse",
-                Some(Rule::Duplicate),
-            ),
+            (|_, f| f.identical_in_flight = true, "refuse", Some(Rule::Duplicate)),
         ];
         for (n, (change, answer, rule)) in cases.iter().enumerate() {
             let (mut around, mut facts) = (around(), facts());
             change(&mut around, &mut facts);
-            assert_eq!(
-                rule_of(&decide(&around, &facts)),
-                (*answer, *rule),
-                "case {n}"
-            );
+            assert_eq!(rule_of(&decide(&around, &facts)), (*answer, *rule), "case {n}");
         }
     }
 
@@ -530,9 +407,6 @@ mod tests {
         around.account_active = false;
         let mut facts = facts();
         facts.consent = Consent::OptedOut;
-        assert_eq!(
-            rule_of(&decide(&around, &facts)),
-            ("refuse", Some(Rule::OptOut))
-        );
+        assert_eq!(rule_of(&decide(&around, &facts)), ("refuse", Some(Rule::OptOut)));
     }
 }

@@ -209,11 +209,7 @@ pub fn parse(raw: &str, default_region: Option<&str>) -> Result<PhoneNumber, Pho
         });
     }
     // A few national plans go beyond E.164 at both ends; no carrier takes those numbers.
-    let outside = if e164.len() > 8 {
-        PhoneError::TooLong
-    } else {
-        PhoneError::TooShort
-    };
+    let outside = if e164.len() > 8 { PhoneError::TooLong } else { PhoneError::TooShort };
     Ok(PhoneNumber {
         e164: E164::parse_strict(&e164).ok_or(outside)?,
         kind: number.get_type().into(),
@@ -240,12 +236,7 @@ pub struct Inspection {
 /// Describes `raw` without judging it, for previews and look-ups.
 pub fn inspect(raw: &str, default_region: Option<&str>) -> Inspection {
     let Ok(number) = read(raw, default_region) else {
-        return Inspection {
-            valid: false,
-            e164: None,
-            kind: None,
-            region: None,
-        };
+        return Inspection { valid: false, e164: None, kind: None, region: None };
     };
     Inspection {
         valid: number.is_valid(),
@@ -268,17 +259,15 @@ fn read(
         return Err(PhoneError::NotANumber);
     }
     let region = default_region.and_then(|code| Region::from_code(code).ok());
-    PHONE_NUMBER_UTIL
-        .parse(raw, region)
-        .map_err(|error| match error {
-            ParseError::InvalidCountryCode if raw.contains(['+', '＋']) => {
-                PhoneError::UnknownCountryCode
-            }
-            ParseError::InvalidCountryCode => PhoneError::NoCountry,
-            ParseError::NotANumber(_) => PhoneError::NotANumber,
-            ParseError::TooShortAfterIdd | ParseError::TooShortNsn => PhoneError::TooShort,
-            ParseError::TooLongNsn => PhoneError::TooLong,
-        })
+    PHONE_NUMBER_UTIL.parse(raw, region).map_err(|error| match error {
+        ParseError::InvalidCountryCode if raw.contains(['+', '＋']) => {
+            PhoneError::UnknownCountryCode
+        }
+        ParseError::InvalidCountryCode => PhoneError::NoCountry,
+        ParseError::NotANumber(_) => PhoneError::NotANumber,
+        ParseError::TooShortAfterIdd | ParseError::TooShortNsn => PhoneError::TooShort,
+        ParseError::TooLongNsn => PhoneError::TooLong,
+    })
 }
 
 fn region_name(region: Region) -> String {
@@ -312,79 +301,42 @@ mod tests {
     fn e164_is_a_string_on_the_wire() {
         let number = E164::parse_strict("+14155550123").unwrap();
         assert_eq!(serde_json::to_string(&number).unwrap(), "\"+14155550123\"");
-        assert_eq!(
-            serde_json::from_str::<E164>("\"+14155550123\"").unwrap(),
-            number
-        );
+        assert_eq!(serde_json::from_str::<E164>("\"+14155550123\"").unwrap(), number);
         assert!(serde_json::from_str::<E164>("\"4155550123\"").is_err());
     }
 
     #[test]
     fn parsing() {
-        let invalid = |region: &str| {
-            Err(PhoneError::Invalid {
-                region: region.to_owned(),
-            })
-        };
+        let invalid = |region: &str| Err(PhoneError::Invalid { region: region.to_owned() });
         for (raw, region, expected) in [
             ("(415) 911-5551", Some("US"), Ok("+14159115551")),
             ("415-911-5551 ext. 12", Some("us"), Ok("+14159115551")),
-            (
-                "\u{feff}４１５９１１５５５１",
-                Some("US"),
-                Ok("+14159115551"),
-            ),
+            ("\u{feff}４１５９１１５５５１", Some("US"), Ok("+14159115551")),
             ("tel:+1-415-911-5551", None, Ok("+14159115551")),
             ("01144 7400 123456", Some("US"), Ok("+447400123456")),
             ("02 1234 5678", Some("IT"), Ok("+390212345678")),
             ("", Some("US"), Err(PhoneError::Empty)),
             (" \t", Some("US"), Err(PhoneError::Empty)),
-            (
-                "'; DROP TABLE x;--",
-                Some("US"),
-                Err(PhoneError::NotANumber),
-            ),
-            (
-                ";phone-context=a.com;tel:5551234",
-                Some("US"),
-                Err(PhoneError::NotANumber),
-            ),
+            ("'; DROP TABLE x;--", Some("US"), Err(PhoneError::NotANumber)),
+            (";phone-context=a.com;tel:5551234", Some("US"), Err(PhoneError::NotANumber)),
             ("4159115551", None, Err(PhoneError::NoCountry)),
             ("4159115551", Some("ZZ"), Err(PhoneError::NoCountry)),
-            (
-                "+0123456789",
-                Some("US"),
-                Err(PhoneError::UnknownCountryCode),
-            ),
+            ("+0123456789", Some("US"), Err(PhoneError::UnknownCountryCode)),
             ("911", Some("US"), Err(PhoneError::TooShort)),
-            (
-                "4155550100 4155550101",
-                Some("US"),
-                Err(PhoneError::TooLong),
-            ),
+            ("4155550100 4155550101", Some("US"), Err(PhoneError::TooLong)),
             ("+1 415 155 1234", None, invalid("+1")),
             ("+1 242 555 1234", None, invalid("BS")),
         ] {
             let parsed = parse(raw, region);
-            let e164 = parsed
-                .as_ref()
-                .map(|number| number.e164.as_str())
-                .map_err(Clone::clone);
+            let e164 = parsed.as_ref().map(|number| number.e164.as_str()).map_err(Clone::clone);
             assert_eq!(e164, expected, "{raw:?} in {region:?}");
         }
-        assert_eq!(
-            parse(&"1".repeat(251), Some("US")),
-            Err(PhoneError::TooLong)
-        );
+        assert_eq!(parse(&"1".repeat(251), Some("US")), Err(PhoneError::TooLong));
     }
 
     #[test]
     fn types_are_written_as_they_are_serialized() {
-        for kind in [
-            NumberType::FixedLineOrMobile,
-            NumberType::Voip,
-            NumberType::Uan,
-        ] {
+        for kind in [NumberType::FixedLineOrMobile, NumberType::Voip, NumberType::Uan] {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.as_str());
         }
     }

@@ -37,15 +37,11 @@ impl FromStr for WallTime {
     fn from_str(text: &str) -> Result<Self, WallTimeError> {
         let two_digits = |part: &str, below: u16| {
             let digits = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
-            part.parse()
-                .ok()
-                .filter(|&value: &u16| digits && value < below)
+            part.parse().ok().filter(|&value: &u16| digits && value < below)
         };
         text.split_once(':')
             .and_then(|(hour, minute)| Some((two_digits(hour, 24)?, two_digits(minute, 60)?)))
-            .map(|(hour, minute)| Self {
-                minute: hour * 60 + minute,
-            })
+            .map(|(hour, minute)| Self { minute: hour * 60 + minute })
             .ok_or_else(|| WallTimeError(text.to_owned()))
     }
 }
@@ -64,9 +60,7 @@ impl Serialize for WallTime {
 
 impl<'de> Deserialize<'de> for WallTime {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        String::deserialize(from)?
-            .parse()
-            .map_err(de::Error::custom)
+        String::deserialize(from)?.parse().map_err(de::Error::custom)
     }
 }
 
@@ -88,10 +82,7 @@ pub struct QuietHours {
 impl QuietHours {
     /// Reads both ends as `HH:MM`.
     pub fn parse(start: &str, end: &str) -> Result<Self, WallTimeError> {
-        Ok(Self {
-            start: start.parse()?,
-            end: end.parse()?,
-        })
+        Ok(Self { start: start.parse()?, end: end.parse()? })
     }
 
     /// Whether the wall clock in `zone` shows a quiet minute at `at`. Both passes of an hour that
@@ -130,11 +121,7 @@ impl QuietHours {
     /// Whether the window holds this second of the day.
     fn covers(self, second: i64) -> bool {
         let (start, end) = (self.start.seconds(), self.end.seconds());
-        if start <= end {
-            (start..end).contains(&second)
-        } else {
-            second >= start || second < end
-        }
+        if start <= end { (start..end).contains(&second) } else { second >= start || second < end }
     }
 }
 
@@ -174,9 +161,7 @@ pub struct ZoneError {
 pub fn zone(name: &str) -> Result<TimeZone, ZoneError> {
     static BUNDLED: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
     let found = BUNDLED.get(name).ok().filter(|zone| !zone.is_unknown());
-    found.ok_or_else(|| ZoneError {
-        name: name.to_owned(),
-    })
+    found.ok_or_else(|| ZoneError { name: name.to_owned() })
 }
 
 #[cfg(test)]
@@ -276,10 +261,7 @@ mod tests {
     fn scan(hours: QuietHours, at: Instant, zone: &TimeZone) -> Instant {
         let mut second = at.seconds() - at.seconds().rem_euclid(MINUTE_SECS);
         let quiet = |second| {
-            let shown = from_seconds(second)
-                .timestamp()
-                .to_zoned(zone.clone())
-                .time();
+            let shown = from_seconds(second).timestamp().to_zoned(zone.clone()).time();
             let minute = i64::from(shown.hour()) * 60 + i64::from(shown.minute());
             hours.covers(minute * MINUTE_SECS)
         };
@@ -297,17 +279,12 @@ mod tests {
         let (first, span) = (1_577_836_800, 16 * 365 * DAY_SECS);
         let second = first + seed.rem_euclid(span);
         let moved = next_transition(second, zone).filter(|_| near);
-        moved.map_or(second, |moved| {
-            moved + seed.rem_euclid(3 * DAY_SECS) - 2 * DAY_SECS
-        })
+        moved.map_or(second, |moved| moved + seed.rem_euclid(3 * DAY_SECS) - 2 * DAY_SECS)
     }
 
     /// Any minute of the day, half of them on the half hours where clocks are moved.
     fn minute() -> impl Strategy<Value = u16> {
-        prop_oneof![
-            0_u16..1440,
-            (0_u16..48).prop_map(|half_hours| half_hours * 30)
-        ]
+        prop_oneof![0_u16..1440, (0_u16..48).prop_map(|half_hours| half_hours * 30)]
     }
 
     proptest! {

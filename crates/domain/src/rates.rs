@@ -70,20 +70,13 @@ impl RateTable {
             .iter()
             .filter(|rate| rate.effective_from <= at && phone.starts_with(&rate.prefix))
             .filter(|rate| rate.sender_kind.is_none_or(|wanted| wanted == kind))
-            .max_by_key(|rate| {
-                (
-                    rate.prefix.len(),
-                    rate.sender_kind.is_some(),
-                    rate.effective_from,
-                )
-            })
+            .max_by_key(|rate| (rate.prefix.len(), rate.sender_kind.is_some(), rate.effective_from))
             .map_or(Self::DEFAULT_CREDITS, |rate| rate.credits_per_segment)
     }
 
     /// The price of a text of `segments` segments.
     pub fn price(&self, phone: &str, kind: SenderKind, segments: u32, at: Instant) -> i64 {
-        self.per_segment(phone, kind, at)
-            .saturating_mul(i64::from(segments))
+        self.per_segment(phone, kind, at).saturating_mul(i64::from(segments))
     }
 }
 
@@ -121,9 +114,6 @@ mod tests {
                 "{phone} {kind} {at}"
             );
         }
-        assert_eq!(
-            RateTable::default().price("+1", SenderKind::TollFree, 2, Instant(0)),
-            2
-        );
+        assert_eq!(RateTable::default().price("+1", SenderKind::TollFree, 2, Instant(0)), 2);
     }
 }

@@ -36,9 +36,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::empty();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_fuel(Some(FUEL_MAX));
-    let syntax = minijinja::syntax::SyntaxConfig::builder()
-        .keep_trailing_newline(true)
-        .build();
+    let syntax = minijinja::syntax::SyntaxConfig::builder().keep_trailing_newline(true).build();
     environment.set_syntax(syntax.expect("the usual delimiters are valid"));
     filters::register(&mut environment);
     environment
@@ -95,9 +93,7 @@ impl Template {
         let mut names = BTreeMap::new();
         for tag in &tags {
             let problem = |error| TemplateError::at(source, tag.at, Problem::from(error));
-            let expression = ENVIRONMENT
-                .compile_expression(tag.expression)
-                .map_err(problem)?;
+            let expression = ENVIRONMENT.compile_expression(tag.expression).map_err(problem)?;
             for name in expression.undeclared_variables(true) {
                 names.entry(name).or_insert(tag.at);
             }
@@ -109,16 +105,10 @@ impl Template {
             try_out(tag.expression, &placeholders).map_err(problem)?;
         }
         let mut environment = ENVIRONMENT.clone();
-        environment
-            .add_template_owned(NAME, source.to_owned())
-            .map_err(|error| {
-                let line = error.line().unwrap_or(1);
-                TemplateError {
-                    line,
-                    column: 1,
-                    problem: error.into(),
-                }
-            })?;
+        environment.add_template_owned(NAME, source.to_owned()).map_err(|error| {
+            let line = error.line().unwrap_or(1);
+            TemplateError { line, column: 1, problem: error.into() }
+        })?;
         Ok(Self {
             source: source.into(),
             environment,
@@ -167,27 +157,14 @@ impl Template {
         let holes = Holes::default();
         let mut scope = Scope::fill(&self.placeholders, &holes, &|path| given(path).cloned());
         scope.0.push((AT.into(), Value::from_object(at.clone())));
-        let template = self
-            .environment
-            .get_template(NAME)
-            .expect("added when it was parsed");
-        let rendered = template
-            .render(Value::from_object(scope))
-            .map_err(RenderError::from);
+        let template = self.environment.get_template(NAME).expect("added when it was parsed");
+        let rendered = template.render(Value::from_object(scope)).map_err(RenderError::from);
         let mut missing = holes.written();
         if missing.is_empty() && matches!(rendered, Err(RenderError::Failed(_))) {
             // A hole was calculated with: it was never written, but it is the reason.
-            missing.extend(
-                self.variables()
-                    .into_iter()
-                    .filter(|name| given(name).is_none()),
-            );
+            missing.extend(self.variables().into_iter().filter(|name| given(name).is_none()));
         }
-        if missing.is_empty() {
-            rendered
-        } else {
-            Err(RenderError::Missing(missing))
-        }
+        if missing.is_empty() { rendered } else { Err(RenderError::Missing(missing)) }
     }
 }
 
@@ -206,17 +183,11 @@ fn arrange(names: &BTreeMap<String, usize>) -> Result<Vec<Placeholder>, (usize, 
         let mut end = 0;
         for part in path.split('.') {
             end += part.len() + usize::from(end > 0);
-            let known = level
-                .iter()
-                .position(|placeholder| *placeholder.name == *part);
+            let known = level.iter().position(|placeholder| *placeholder.name == *part);
             let place = known.unwrap_or(level.len());
             if known.is_none() {
                 let (name, path) = (part.into(), path[..end].into());
-                level.push(Placeholder {
-                    name,
-                    path,
-                    members: Vec::new(),
-                });
+                level.push(Placeholder { name, path, members: Vec::new() });
             } else if level[place].members.is_empty() {
                 // Names come in order, so a value comes before the group of the same name.
                 return Err((at, path[..end].to_owned()));
@@ -231,10 +202,7 @@ fn arrange(names: &BTreeMap<String, usize>) -> Result<Vec<Placeholder>, (usize, 
 /// when it runs: filters, functions and formats that do not exist.
 fn try_out(expression: &str, placeholders: &[Placeholder]) -> Result<(), minijinja::Error> {
     let expression = ENVIRONMENT.compile_expression(expression)?;
-    let at = RenderContext {
-        now: Instant::default(),
-        zone: TimeZone::UTC,
-    };
+    let at = RenderContext { now: Instant::default(), zone: TimeZone::UTC };
     let attempt = |sample: &dyn Fn(&str) -> Option<String>| {
         let mut scope = Scope::fill(placeholders, &Holes::default(), sample);
         scope.0.push((AT.into(), Value::from_object(at.clone())));
@@ -265,10 +233,7 @@ impl Scope {
             } else if let Some(text) = value_of(&placeholder.path) {
                 Value::from(text)
             } else {
-                Value::from_object(Hole {
-                    path: placeholder.path.clone(),
-                    holes: holes.clone(),
-                })
+                Value::from_object(Hole { path: placeholder.path.clone(), holes: holes.clone() })
             };
             (placeholder.name.clone(), value)
         });
@@ -282,10 +247,7 @@ impl Object for Scope {
     }
 
     fn get_value_by_str(self: &Arc<Self>, key: &str) -> Option<Value> {
-        self.0
-            .iter()
-            .find(|(name, _)| **name == *key)
-            .map(|(_, value)| value.clone())
+        self.0.iter().find(|(name, _)| **name == *key).map(|(_, value)| value.clone())
     }
 }
 
@@ -295,10 +257,7 @@ struct Holes(Arc<Mutex<BTreeSet<Arc<str>>>>);
 
 impl Holes {
     fn note(&self, path: &Arc<str>) {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(path.clone());
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
     }
 
     fn written(&self) -> Vec<String> {
@@ -390,9 +349,7 @@ pub enum Problem {
 
 impl From<minijinja::Error> for Problem {
     fn from(error: minijinja::Error) -> Self {
-        let detail = error
-            .detail()
-            .map_or_else(|| error.kind().to_string(), str::to_owned);
+        let detail = error.detail().map_or_else(|| error.kind().to_string(), str::to_owned);
         match error.kind() {
             ErrorKind::SyntaxError | ErrorKind::BadEscape => Self::Syntax(detail),
             ErrorKind::UnknownFilter => Self::UnknownFilter(detail),
@@ -420,13 +377,8 @@ pub enum RenderError {
 
 impl From<minijinja::Error> for RenderError {
     fn from(error: minijinja::Error) -> Self {
-        match error
-            .source()
-            .and_then(|source| source.downcast_ref::<filters::NotATime>())
-        {
-            Some(filters::NotATime(value)) => Self::NotATime {
-                value: value.clone(),
-            },
+        match error.source().and_then(|source| source.downcast_ref::<filters::NotATime>()) {
+            Some(filters::NotATime(value)) => Self::NotATime { value: value.clone() },
             None => Self::Failed(error.to_string()),
         }
     }

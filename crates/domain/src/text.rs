@@ -35,9 +35,8 @@ pub fn compose(
     variables: &BTreeMap<String, String>,
     context: &RenderContext,
 ) -> Result<Text, Problem> {
-    let rendered = template
-        .render(variables, context)
-        .map_err(|error| Problem::Render(error.to_string()))?;
+    let rendered =
+        template.render(variables, context).map_err(|error| Problem::Render(error.to_string()))?;
     finish(&rendered)
 }
 
@@ -51,10 +50,7 @@ pub fn finish(rendered: &str) -> Result<Text, Problem> {
     if usize::try_from(size.utf16_units).is_ok_and(|units| units > BODY_UNITS_MAX) {
         return Err(Problem::TooLong(size.utf16_units));
     }
-    Ok(Text {
-        segments: billable(&body),
-        body,
-    })
+    Ok(Text { segments: billable(&body), body })
 }
 
 #[cfg(test)]

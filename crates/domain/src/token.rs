@@ -71,11 +71,7 @@ mod tests {
     #[test]
     fn a_token_opens_only_whole_and_for_its_purpose() {
         let secret = Secret([7; 32]);
-        let message = MessageId {
-            account: AccountId(5),
-            stream: StreamId(9),
-            ord: 3,
-        };
+        let message = MessageId { account: AccountId(5), stream: StreamId(9), ord: 3 };
         let token = secret.receipt_token(message, 2);
         assert_eq!(secret.open_receipt_token(&token), Some((message, 2)));
         assert_eq!(Secret([8; 32]).open_receipt_token(&token), None);

@@ -16,9 +16,7 @@ fn rows(file: &str) -> Vec<Value> {
 }
 
 fn text<'a>(row: &'a Value, field: &str) -> &'a str {
-    row[field]
-        .as_str()
-        .unwrap_or_else(|| panic!("{field} is missing in {row}"))
+    row[field].as_str().unwrap_or_else(|| panic!("{field} is missing in {row}"))
 }
 
 #[test]
@@ -36,11 +34,7 @@ fn segments_equal_the_calculator() {
         assert!(segments::billable(body) >= measured.segments, "{row}");
 
         let smart = segments::measure(&segments::smart_encode(body));
-        assert_eq!(
-            smart.encoding.as_str(),
-            text(&row["smart"], "encoding"),
-            "{row}"
-        );
+        assert_eq!(smart.encoding.as_str(), text(&row["smart"], "encoding"), "{row}");
         assert_eq!(row["smart"]["segments"], smart.segments, "{row}");
         assert_eq!(row["smart"]["characters"], smart.characters, "{row}");
     }
@@ -64,9 +58,7 @@ fn the_gsm_alphabet_is_the_published_one() {
         serde_json::from_str(include_str!("vectors/gsm0338.json")).expect("the table is JSON");
     let listed = |part: &str| -> HashSet<u32> {
         let names = table[part].as_object().expect("an object").keys();
-        names
-            .map(|name| u32::from_str_radix(&name[2..], 16).expect("U+XXXX"))
-            .collect()
+        names.map(|name| u32::from_str_radix(&name[2..], 16).expect("U+XXXX")).collect()
     };
     let (basic, extension) = (listed("basic"), listed("extension"));
     for code in 0..=0xFFFF {
@@ -79,11 +71,7 @@ fn the_gsm_alphabet_is_the_published_one() {
             (_, true) => ("GSM-7", 2),
             _ => ("UCS-2", 1),
         };
-        assert_eq!(
-            (measured.encoding.as_str(), measured.characters),
-            expected,
-            "U+{code:04X}"
-        );
+        assert_eq!((measured.encoding.as_str(), measured.characters), expected, "U+{code:04X}");
     }
 }
 
@@ -94,16 +82,8 @@ fn phone_numbers_equal_libphonenumber() {
         let inspection = phone::inspect(raw, region);
         assert_eq!(row["valid"], inspection.valid, "{row}");
         assert_eq!(row["e164"].as_str(), inspection.e164.as_deref(), "{row}");
-        assert_eq!(
-            row["type"].as_str(),
-            inspection.kind.map(phone::NumberType::as_str),
-            "{row}"
-        );
-        assert_eq!(
-            row["region"].as_str(),
-            inspection.region.as_deref(),
-            "{row}"
-        );
+        assert_eq!(row["type"].as_str(), inspection.kind.map(phone::NumberType::as_str), "{row}");
+        assert_eq!(row["region"].as_str(), inspection.region.as_deref(), "{row}");
 
         let parsed = phone::parse(raw, region);
         assert_eq!(row["valid"], parsed.is_ok(), "{row} {parsed:?}");
@@ -121,10 +101,6 @@ fn quiet_hours_equal_the_minute_scan() {
         let zone = zone(text(&row, "tz")).expect("a known zone");
         let hours = QuietHours::parse(text(&row, "start"), text(&row, "end")).expect("HH:MM");
         assert_eq!(row["in_quiet"], hours.in_quiet(at("utc"), &zone), "{row}");
-        assert_eq!(
-            at("next_allowed_utc"),
-            hours.next_allowed(at("utc"), &zone),
-            "{row}"
-        );
+        assert_eq!(at("next_allowed_utc"), hours.next_allowed(at("utc"), &zone), "{row}");
     }
 }

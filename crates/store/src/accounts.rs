@@ -66,25 +66,19 @@ pub async fn installation_secret(tx: &mut Tx, fresh: Secret) -> Result<Secret> {
         (fresh.0.to_vec(), now),
     )
     .await?;
-    let (secret,): (Vec<u8>,) = tx
-        .one("select secret from installation where id = 1", ())
-        .await?;
+    let (secret,): (Vec<u8>,) = tx.one("select secret from installation where id = 1", ()).await?;
     hash(secret).map(Secret)
 }
 
 /// Whether the installation may send at all (the kill switch).
 pub async fn installation_open(tx: &mut Tx) -> Result<bool> {
-    let (open,): (i64,) = tx
-        .one("select open from installation where id = 1", ())
-        .await?;
+    let (open,): (i64,) = tx.one("select open from installation where id = 1", ()).await?;
     Ok(open == 1)
 }
 
 /// Adds an account with an empty wallet.
 pub async fn insert_account(tx: &mut Tx, account: &Account) -> Result<()> {
-    let quiet = account
-        .quiet_hours
-        .map(|quiet| (quiet.start.to_string(), quiet.end.to_string()));
+    let quiet = account.quiet_hours.map(|quiet| (quiet.start.to_string(), quiet.end.to_string()));
     let (start, end) = quiet.unzip();
     tx.execute(
         "insert into account (account_id, name, timezone, country, quiet_start, quiet_end, state,
@@ -103,16 +97,7 @@ pub async fn insert_account(tx: &mut Tx, account: &Account) -> Result<()> {
     crate::wallets::insert_wallet(tx, account.id).await
 }
 
-type AccountRow = (
-    i64,
-    String,
-    String,
-    String,
-    Option<String>,
-    Option<String>,
-    String,
-    i64,
-);
+type AccountRow = (i64, String, String, String, Option<String>, Option<String>, String, i64);
 
 fn account_of(row: AccountRow) -> Result<Account> {
     let (id, name, timezone, country, start, end, state, created_at) = row;
@@ -165,10 +150,7 @@ pub async fn list_accounts(tx: &mut Tx, after: AccountId, limit: i64) -> Result<
 pub async fn set_account_active(tx: &mut Tx, id: AccountId, active: bool) -> Result<()> {
     let state = if active { "active" } else { "suspended" };
     let changed = tx
-        .execute(
-            "update account set state = $2 where account_id = $1",
-            (id.0, state.to_owned()),
-        )
+        .execute("update account set state = $2 where account_id = $1", (id.0, state.to_owned()))
         .await?;
     expect_rows("set account state", 1, changed)
 }
@@ -209,16 +191,8 @@ pub async fn find_key(tx: &mut Tx, secret_hash: [u8; 32]) -> Result<Option<KeyHo
         )
         .await?;
     row.map(|(key, account, mode)| {
-        let mode = if mode == "live" {
-            KeyMode::Live
-        } else {
-            KeyMode::Test
-        };
-        Ok(KeyHolder {
-            key: KeyId(uuid(key)?),
-            account: AccountId(account),
-            mode,
-        })
+        let mode = if mode == "live" { KeyMode::Live } else { KeyMode::Test };
+        Ok(KeyHolder { key: KeyId(uuid(key)?), account: AccountId(account), mode })
     })
     .transpose()
 }

@@ -38,11 +38,7 @@ pub async fn counts(
         .await?;
     rows.into_iter()
         .map(|(state, n, credits)| {
-            Ok((
-                State::from_code(state).ok_or_else(|| damaged("a state"))?,
-                n,
-                credits,
-            ))
+            Ok((State::from_code(state).ok_or_else(|| damaged("a state"))?, n, credits))
         })
         .collect()
 }
@@ -83,14 +79,7 @@ pub async fn facts_after(
     rows.into_iter()
         .map(|(ord, attempt, kind, seq, price, sid)| {
             let kind = EventKind::from_code(kind).ok_or_else(|| damaged("an event"))?;
-            Ok(Fact {
-                ord,
-                attempt,
-                kind,
-                seq,
-                price,
-                sid,
-            })
+            Ok(Fact { ord, attempt, kind, seq, price, sid })
         })
         .collect()
 }

@@ -144,13 +144,7 @@ pub async fn close_chunk(
             "update chunk set state = case when open_amount = 0 then 3 else 2 end
              where account_id = $1 and stream_id = $2 and chunk_no = $3 and epoch = $4
                and owner = $5 and state = 1",
-            (
-                account.0,
-                stream.0,
-                chunk.no,
-                chunk.epoch,
-                chunk.owner.0.to_vec(),
-            ),
+            (account.0, stream.0, chunk.no, chunk.epoch, chunk.owner.0.to_vec()),
         )
         .await?;
     Ok(changed == 1)
@@ -171,14 +165,7 @@ pub async fn take_over(
             "update chunk set epoch = epoch + 1, owner = $5, lease_until = $6
              where account_id = $1 and stream_id = $2 and chunk_no = $3 and epoch = $4
                and state = 1",
-            (
-                account.0,
-                stream.0,
-                chunk.no,
-                chunk.epoch,
-                owner.0.to_vec(),
-                lease_until.0,
-            ),
+            (account.0, stream.0, chunk.no, chunk.epoch, owner.0.to_vec(), lease_until.0),
         )
         .await?;
     if changed == 0 {
@@ -253,11 +240,8 @@ mod tests {
 
     #[test]
     fn positions_read_back_from_their_runs() {
-        for (ords, text) in [
-            (vec![], ""),
-            (vec![7], "7"),
-            (vec![1, 2, 3, 5, 9, 10], "1-3,5,9-10"),
-        ] {
+        for (ords, text) in [(vec![], ""), (vec![7], "7"), (vec![1, 2, 3, 5, 9, 10], "1-3,5,9-10")]
+        {
             assert_eq!(spell_ords(&ords), text);
             assert_eq!(read_ords(text), Some(ords));
         }

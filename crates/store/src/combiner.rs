@@ -27,9 +27,7 @@ pub struct Combiner<T, A> {
 
 impl<T, A> Clone for Combiner<T, A> {
     fn clone(&self) -> Self {
-        Self {
-            queue: self.queue.clone(),
-        }
+        Self { queue: self.queue.clone() }
     }
 }
 
@@ -96,10 +94,7 @@ mod tests {
             let seen = seen.clone();
             async move {
                 seen.send(items.len()).expect("the test listens");
-                items
-                    .into_iter()
-                    .map(|n| if n % 7 == 0 { Err(n) } else { Ok(n) })
-                    .collect()
+                items.into_iter().map(|n| if n % 7 == 0 { Err(n) } else { Ok(n) }).collect()
             }
         });
         let calls = (0..200u32).map(|n| {

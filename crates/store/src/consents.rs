@@ -39,10 +39,7 @@ pub async fn record_consents(
         .int("state", events.iter().map(|event| event.state.code()))
         .text("source", events.iter().map(|event| event.source.clone()))
         .text("actor", events.iter().map(|event| event.actor.clone()))
-        .text(
-            "evidence",
-            events.iter().map(|event| event.evidence.clone()),
-        );
+        .text("evidence", events.iter().map(|event| event.evidence.clone()));
     tx.many(
         "insert into consent_event (account_id, phone, category, event_id, state, source, actor,
            evidence, at)
@@ -127,10 +124,7 @@ pub async fn consents_for(
     found
         .into_iter()
         .map(|(phone, state)| {
-            Ok((
-                phone,
-                Consent::from_code(state).ok_or_else(|| damaged("a consent"))?,
-            ))
+            Ok((phone, Consent::from_code(state).ok_or_else(|| damaged("a consent"))?))
         })
         .collect()
 }

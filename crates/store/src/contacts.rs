@@ -29,16 +29,7 @@ pub struct Contact {
     pub created_at: Instant,
 }
 
-type ContactRow = (
-    Vec<u8>,
-    String,
-    String,
-    Option<String>,
-    String,
-    String,
-    i64,
-    i64,
-);
+type ContactRow = (Vec<u8>, String, String, Option<String>, String, String, i64, i64);
 
 fn contact_of(row: ContactRow) -> Result<Contact> {
     let (id, phone, name, timezone, tags, fields, blocked, created_at) = row;
@@ -122,35 +113,13 @@ pub async fn contacts_by_id(
 pub async fn upsert_contacts(tx: &mut Tx, account: AccountId, contacts: &[Contact]) -> Result<()> {
     let json = |value: serde_json::Result<String>| value.expect("texts and lists are valid JSON");
     let rows = Rows::of(contacts.len())
-        .bytes(
-            "contact_id",
-            contacts.iter().map(|contact| contact.id.0.to_vec()),
-        )
-        .text(
-            "phone",
-            contacts.iter().map(|contact| contact.phone.clone()),
-        )
+        .bytes("contact_id", contacts.iter().map(|contact| contact.id.0.to_vec()))
+        .text("phone", contacts.iter().map(|contact| contact.phone.clone()))
         .text("name", contacts.iter().map(|contact| contact.name.clone()))
-        .text(
-            "timezone",
-            contacts.iter().map(|contact| contact.timezone.clone()),
-        )
-        .text(
-            "tags",
-            contacts
-                .iter()
-                .map(|contact| json(serde_json::to_string(&contact.tags))),
-        )
-        .text(
-            "fields",
-            contacts
-                .iter()
-                .map(|contact| json(serde_json::to_string(&contact.fields))),
-        )
-        .int(
-            "blocked",
-            contacts.iter().map(|contact| i64::from(contact.blocked)),
-        );
+        .text("timezone", contacts.iter().map(|contact| contact.timezone.clone()))
+        .text("tags", contacts.iter().map(|contact| json(serde_json::to_string(&contact.tags))))
+        .text("fields", contacts.iter().map(|contact| json(serde_json::to_string(&contact.fields))))
+        .int("blocked", contacts.iter().map(|contact| i64::from(contact.blocked)));
     let now = tx.now().0;
     tx.many(
         "insert into contact (account_id, contact_id, phone, name, timezone, tags, fields, blocked,

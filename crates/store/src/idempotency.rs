@@ -45,11 +45,7 @@ pub async fn take_key(
         )
         .await?;
     let status = u16::try_from(status).unwrap_or_default();
-    Ok(Some(KeptAnswer {
-        request_hash: hash(request_hash)?,
-        status,
-        body,
-    }))
+    Ok(Some(KeptAnswer { request_hash: hash(request_hash)?, status, body }))
 }
 
 /// Keeps the answer under a key this transaction has taken.
@@ -64,12 +60,7 @@ pub async fn keep_answer(
         .execute(
             "update idempotency set status = $3, answer = $4
              where account_id = $1 and idempotency_key = $2 and status = 0",
-            (
-                account.0,
-                key.to_owned(),
-                i64::from(status),
-                body.to_owned(),
-            ),
+            (account.0, key.to_owned(), i64::from(status), body.to_owned()),
         )
         .await?;
     crate::db::expect_rows("keep an answer", 1, changed)

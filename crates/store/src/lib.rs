@@ -35,15 +35,11 @@ fn damaged(what: &str) -> Error {
 }
 
 fn uuid(bytes: Vec<u8>) -> Result<[u8; 16]> {
-    bytes
-        .try_into()
-        .map_err(|_| damaged("an id is not 16 bytes long"))
+    bytes.try_into().map_err(|_| damaged("an id is not 16 bytes long"))
 }
 
 fn hash(bytes: Vec<u8>) -> Result<[u8; 32]> {
-    bytes
-        .try_into()
-        .map_err(|_| damaged("a hash is not 32 bytes long"))
+    bytes.try_into().map_err(|_| damaged("a hash is not 32 bytes long"))
 }
 
 fn contact_id(bytes: Vec<u8>) -> Result<ContactId> {

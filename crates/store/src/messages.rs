@@ -36,17 +36,8 @@ pub struct Message {
     pub why: Option<String>,
 }
 
-pub(crate) type MessageRow = (
-    i64,
-    i64,
-    i64,
-    i64,
-    i64,
-    Option<String>,
-    Option<i64>,
-    Option<i64>,
-    Option<String>,
-);
+pub(crate) type MessageRow =
+    (i64, i64, i64, i64, i64, Option<String>, Option<i64>, Option<i64>, Option<String>);
 
 pub(crate) fn message_of(row: MessageRow) -> Result<Message> {
     let (ord, attempt, state, chunk, price, sid, code, rule, why) = row;
@@ -141,12 +132,7 @@ fn message_rows(messages: &[Message]) -> Rows {
         .int("chunk_no", messages.iter().map(|one| one.chunk))
         .int("price", messages.iter().map(|one| one.price))
         .text("sid", messages.iter().map(|one| one.sid.clone()))
-        .int(
-            "code",
-            messages
-                .iter()
-                .map(|one| Some(one.code).filter(|code| *code != 0)),
-        )
+        .int("code", messages.iter().map(|one| Some(one.code).filter(|code| *code != 0)))
         .int("rule", messages.iter().map(|one| one.rule.map(Rule::code)))
         .text("why", messages.iter().map(|one| one.why.clone()))
 }
@@ -210,10 +196,7 @@ pub async fn insert_events(
     let now = tx.now().0;
     let rows = Rows::of(events.len())
         .int("ord", events.iter().map(|event| event.ord))
-        .int(
-            "attempt",
-            events.iter().map(|event| i64::from(event.attempt)),
-        )
+        .int("attempt", events.iter().map(|event| i64::from(event.attempt)))
         .int("kind", events.iter().map(|event| event.kind.code()))
         .int("code", events.iter().map(|event| event.code))
         .int("seq", events.iter().map(|event| event.seq))
@@ -384,10 +367,7 @@ pub async fn tallies(
         .await?;
     rows.into_iter()
         .map(|(state, n)| {
-            Ok((
-                State::from_code(state).ok_or_else(|| damaged("the state of a tally"))?,
-                n,
-            ))
+            Ok((State::from_code(state).ok_or_else(|| damaged("the state of a tally"))?, n))
         })
         .collect()
 }

@@ -18,14 +18,12 @@ pub async fn rate_table(tx: &mut Tx) -> Result<RateTable> {
             (RATES_MAX,),
         )
         .await?;
-    let rates = rows
-        .into_iter()
-        .map(|(prefix, kind, credits_per_segment, from)| Rate {
-            prefix,
-            sender_kind: SenderKind::parse(&kind),
-            credits_per_segment,
-            effective_from: Instant(from),
-        });
+    let rates = rows.into_iter().map(|(prefix, kind, credits_per_segment, from)| Rate {
+        prefix,
+        sender_kind: SenderKind::parse(&kind),
+        credits_per_segment,
+        effective_from: Instant(from),
+    });
     Ok(RateTable::new(rates.collect()))
 }
 
@@ -35,12 +33,7 @@ pub async fn insert_rate(tx: &mut Tx, rate: &Rate) -> Result<()> {
     tx.execute(
         "insert into rate (prefix, sender_kind, credits_per_segment, effective_from)
          values ($1, $2, $3, $4)",
-        (
-            rate.prefix.clone(),
-            kind.to_owned(),
-            rate.credits_per_segment,
-            rate.effective_from.0,
-        ),
+        (rate.prefix.clone(), kind.to_owned(), rate.credits_per_segment, rate.effective_from.0),
     )
     .await?;
     Ok(())

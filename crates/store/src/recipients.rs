@@ -58,10 +58,7 @@ pub async fn insert_recipients(
     let rows = Rows::of(list.len())
         .int("ord", list.iter().map(|one| one.ord))
         .text("phone", list.iter().map(|one| one.phone.clone()))
-        .bytes(
-            "contact_id",
-            list.iter().map(|one| one.contact.map(|id| id.0.to_vec())),
-        )
+        .bytes("contact_id", list.iter().map(|one| one.contact.map(|id| id.0.to_vec())))
         .text("timezone", list.iter().map(|one| one.timezone.clone()))
         .text("context", list.iter().map(|one| one.context.clone()))
         .int("category", list.iter().map(|one| one.category.code()))
@@ -70,13 +67,11 @@ pub async fn insert_recipients(
         .int("price", list.iter().map(|one| one.price))
         .int(
             "problem_rule",
-            list.iter()
-                .map(|one| one.problem.as_ref().map(|(rule, _)| rule.code())),
+            list.iter().map(|one| one.problem.as_ref().map(|(rule, _)| rule.code())),
         )
         .text(
             "problem",
-            list.iter()
-                .map(|one| one.problem.as_ref().map(|(_, words)| words.clone())),
+            list.iter().map(|one| one.problem.as_ref().map(|(_, words)| words.clone())),
         )
         .int("send_at", list.iter().map(|one| one.send_at.0))
         .int("not_after", list.iter().map(|one| one.not_after.0));
@@ -131,11 +126,7 @@ fn candidate_of(row: CandidateRow) -> Result<Candidate> {
         send_at: Instant(row.11),
         not_after: Instant(row.12),
     };
-    Ok(Candidate {
-        recipient,
-        consent,
-        blocked: row.14 == 1,
-    })
+    Ok(Candidate { recipient, consent, blocked: row.14 == 1 })
 }
 
 /// The next `limit` candidates after `position`, in order.

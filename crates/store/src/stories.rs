@@ -56,8 +56,7 @@ pub async fn recipient_created_at(
             (account.0, stream.0, ord),
         )
         .await?;
-    row.map(|(at,)| Instant(at))
-        .ok_or(Error::Missing("message"))
+    row.map(|(at,)| Instant(at)).ok_or(Error::Missing("message"))
 }
 
 /// A piece of evidence with its time.
@@ -207,23 +206,15 @@ pub async fn recipients_with_messages(
         )
         .await?;
     rows.into_iter()
-        .map(
-            |(ord, phone, contact, price, attempt, state, chunk, sid, code, rule, why)| {
-                let message = match (attempt, state, chunk) {
-                    (Some(attempt), Some(state), Some(chunk)) => Some(message_of((
-                        ord, attempt, state, chunk, price, sid, code, rule, why,
-                    ))?),
-                    _ => None,
-                };
-                let contact = contact.map(contact_id).transpose()?;
-                Ok(RecipientRow {
-                    ord,
-                    phone,
-                    contact,
-                    price,
-                    message,
-                })
-            },
-        )
+        .map(|(ord, phone, contact, price, attempt, state, chunk, sid, code, rule, why)| {
+            let message = match (attempt, state, chunk) {
+                (Some(attempt), Some(state), Some(chunk)) => {
+                    Some(message_of((ord, attempt, state, chunk, price, sid, code, rule, why))?)
+                }
+                _ => None,
+            };
+            let contact = contact.map(contact_id).transpose()?;
+            Ok(RecipientRow { ord, phone, contact, price, message })
+        })
         .collect()
 }

@@ -83,9 +83,7 @@ pub async fn lock_stream(tx: &mut Tx, account: AccountId, id: StreamId) -> Resul
         "select stream_id, state, reason, position, total, next_chunk, need
          from stream where account_id = $1 and stream_id = $2 for update",
     );
-    tx.optional(text, (account.0, id.0))
-        .await?
-        .map_or(Err(Error::Missing("campaign")), stream_of)
+    tx.optional(text, (account.0, id.0)).await?.map_or(Err(Error::Missing("campaign")), stream_of)
 }
 
 /// Writes a stream this transaction has locked as `before`; the cursor never moves back.
@@ -95,10 +93,7 @@ pub async fn save_stream(
     before: &Stream,
     after: &Stream,
 ) -> Result<()> {
-    assert!(
-        after.position >= before.position,
-        "the cursor of a stream never moves back"
-    );
+    assert!(after.position >= before.position, "the cursor of a stream never moves back");
     let now = tx.now().0;
     let changed = tx
         .execute(

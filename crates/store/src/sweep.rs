@@ -10,9 +10,7 @@ use crate::db::{Result, Tx};
 pub type Place = (AccountId, StreamId);
 
 fn places(rows: Vec<(i64, i64)>) -> Vec<Place> {
-    rows.into_iter()
-        .map(|(account, stream)| (AccountId(account), StreamId(stream)))
-        .collect()
+    rows.into_iter().map(|(account, stream)| (AccountId(account), StreamId(stream))).collect()
 }
 
 /// Streams in one of `states`, oldest change first.

@@ -22,14 +22,8 @@ type WalletRow = (i64, i64, i64, i64, i64, i64, i64, i64, i64, i64, Vec<u8>);
 
 fn wallet_of(row: WalletRow) -> Result<Wallet> {
     let (available, reserved, spent, owed, paid, promo, refunded, loss, breakage, seq, head) = row;
-    let amounts = [
-        available, reserved, spent, owed, paid, promo, refunded, loss, breakage,
-    ];
-    Ok(Wallet {
-        books: Books::from_amounts(amounts),
-        seq,
-        head: hash(head)?,
-    })
+    let amounts = [available, reserved, spent, owed, paid, promo, refunded, loss, breakage];
+    Ok(Wallet { books: Books::from_amounts(amounts), seq, head: hash(head)? })
 }
 
 /// The wallet as it stands.
@@ -52,9 +46,7 @@ pub async fn lock_wallet(tx: &mut Tx, account: AccountId) -> Result<Wallet> {
         "select available, reserved, spent, owed, paid, promo, refunded, loss, breakage, seq, head
          from wallet where account_id = $1 for update",
     );
-    tx.optional(text, (account.0,))
-        .await?
-        .map_or(Err(Error::Missing("account")), wallet_of)
+    tx.optional(text, (account.0,)).await?.map_or(Err(Error::Missing("account")), wallet_of)
 }
 
 /// Posts to a wallet that this transaction has locked, and keeps the line.
@@ -146,22 +138,7 @@ pub struct StoredLine {
     pub hash: ledger::Hash,
 }
 
-type HeadRow = (
-    i64,
-    String,
-    String,
-    i64,
-    i64,
-    i64,
-    i64,
-    i64,
-    i64,
-    i64,
-    i64,
-    i64,
-    i64,
-    Vec<u8>,
-);
+type HeadRow = (i64, String, String, i64, i64, i64, i64, i64, i64, i64, i64, i64, i64, Vec<u8>);
 type TailRow = (i64, i64, i64, i64, String, String, i64, Vec<u8>);
 
 /// Lines after `after`, oldest first.
@@ -189,11 +166,7 @@ pub async fn list_lines(
             (account.0, after, last),
         )
         .await?;
-    heads
-        .into_iter()
-        .zip(tails)
-        .map(|(head, tail)| line_of(head, tail))
-        .collect()
+    heads.into_iter().zip(tails).map(|(head, tail)| line_of(head, tail)).collect()
 }
 
 fn line_of(head: HeadRow, tail: TailRow) -> Result<StoredLine> {
@@ -209,13 +182,7 @@ fn line_of(head: HeadRow, tail: TailRow) -> Result<StoredLine> {
         reason,
     };
     let after = [available, reserved, spent, owed];
-    Ok(StoredLine {
-        seq,
-        at: Instant(at),
-        posting,
-        after,
-        hash: hash(line_hash)?,
-    })
+    Ok(StoredLine { seq, at: Instant(at), posting, after, hash: hash(line_hash)? })
 }
 
 /// Whether an effect was posted already.

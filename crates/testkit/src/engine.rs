@@ -63,18 +63,12 @@ impl Engine {
     /// An address in a new temporary directory; the file itself does not exist yet.
     pub fn sqlite() -> Self {
         let (directory, url) = sqlite();
-        Self {
-            url,
-            home: Home::Directory(directory),
-        }
+        Self { url, home: Home::Directory(directory) }
     }
 
     /// A new database of the run's cluster, its name beginning with `hint`.
     pub async fn postgres(hint: &str) -> Self {
-        Self {
-            url: postgres::database(hint).await,
-            home: Home::Cluster,
-        }
+        Self { url: postgres::database(hint).await, home: Home::Cluster }
     }
 
     /// The address to open: `sqlite:/…` or `postgres://…`.
@@ -84,11 +78,7 @@ impl Engine {
 
     /// `sqlite` or `postgres`.
     pub const fn name(&self) -> &'static str {
-        if self.is_postgres() {
-            "postgres"
-        } else {
-            "sqlite"
-        }
+        if self.is_postgres() { "postgres" } else { "sqlite" }
     }
 
     /// Whether the database is one of a server.
@@ -116,10 +106,7 @@ impl Drop for Engine {
 /// A temporary directory and the address of a database in it. The directory goes with the value.
 pub fn sqlite() -> (TempDir, String) {
     let directory = tempfile::tempdir().expect("the temporary directory can be written to");
-    let url = format!(
-        "sqlite:{}",
-        directory.path().join("ledgerline.db").display()
-    );
+    let url = format!("sqlite:{}", directory.path().join("ledgerline.db").display());
     (directory, url)
 }
 
@@ -148,11 +135,7 @@ mod tests {
             "sqlite" => Engine::sqlite(),
             _ => Engine::postgres("other").await,
         };
-        assert!(
-            engine.url().starts_with(&format!("{}:", engine.name())),
-            "{}",
-            engine.url()
-        );
+        assert!(engine.url().starts_with(&format!("{}:", engine.name())), "{}", engine.url());
         assert_ne!(engine.url(), other.url());
         assert_eq!(engine.directory().is_some(), !engine.is_postgres());
     }
@@ -176,10 +159,7 @@ mod tests {
     #[test]
     fn a_directory_goes_with_its_engine() {
         let engine = Engine::sqlite();
-        let directory = engine
-            .directory()
-            .expect("an embedded database has one")
-            .to_owned();
+        let directory = engine.directory().expect("an embedded database has one").to_owned();
         assert!(directory.is_dir());
         drop(engine);
         assert!(!directory.exists());

@@ -75,10 +75,7 @@ impl Cluster {
 
         let mut command = Command::new("sh");
         command.args(["-c", include_str!("keeper.sh"), "keeper"]);
-        command
-            .arg(directory.path())
-            .arg(&programs)
-            .arg(port.to_string());
+        command.arg(directory.path()).arg(&programs).arg(port.to_string());
         if let Some((user, group)) = owner {
             command.args([format!("--reuid={user}"), format!("--regid={group}")]);
             command.args(["--clear-groups", "--inh-caps=-all"]);
@@ -100,11 +97,7 @@ impl Cluster {
     }
 
     fn await_ready(&mut self) -> io::Result<()> {
-        let output = self
-            .keeper
-            .stdout
-            .take()
-            .expect("the keeper was given a pipe");
+        let output = self.keeper.stdout.take().expect("the keeper was given a pipe");
         let mut word = String::new();
         BufReader::new(output).read_line(&mut word)?;
         if word.trim() == "ready" {
@@ -116,10 +109,7 @@ impl Cluster {
         } else {
             io::ErrorKind::Other
         };
-        Err(io::Error::new(
-            kind,
-            format!("the test cluster did not start; its log says:\n{log}"),
-        ))
+        Err(io::Error::new(kind, format!("the test cluster did not start; its log says:\n{log}")))
     }
 }
 
@@ -160,12 +150,7 @@ pub(crate) fn drop_database(url: &str) {
 /// Runs one statement through `psql`.
 pub(crate) fn query(url: &str, statement: &str) -> io::Result<()> {
     let outcome = Command::new(programs()?.join("psql"))
-        .args([
-            "--no-psqlrc",
-            "--quiet",
-            "--no-password",
-            "--set=ON_ERROR_STOP=1",
-        ])
+        .args(["--no-psqlrc", "--quiet", "--no-password", "--set=ON_ERROR_STOP=1"])
         .args(["--command", statement, "--dbname", url])
         .stdin(Stdio::null())
         .output()?;
@@ -173,9 +158,7 @@ pub(crate) fn query(url: &str, statement: &str) -> io::Result<()> {
         return Ok(());
     }
     let complaint = String::from_utf8_lossy(&outcome.stderr).into_owned();
-    Err(io::Error::other(format!(
-        "psql refused `{statement}`: {complaint}"
-    )))
+    Err(io::Error::other(format!("psql refused `{statement}`: {complaint}")))
 }
 
 /// The run's server, or one of this process, which its keeper stops when the process ends.
@@ -207,21 +190,17 @@ fn programs() -> io::Result<PathBuf> {
     }
     let newest = versions.into_iter().max().map(|(_, programs)| programs);
     let path = std::env::var_os("PATH").unwrap_or_default();
-    newest
-        .or_else(|| std::env::split_paths(&path).find(|it| has_server(it)))
-        .ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::NotFound,
-                "PostgreSQL's server programs are not installed; `./test` installs them, \
+    newest.or_else(|| std::env::split_paths(&path).find(|it| has_server(it))).ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::NotFound,
+            "PostgreSQL's server programs are not installed; `./test` installs them, \
              or `apt-get install postgresql`",
-            )
-        })
+        )
+    })
 }
 
 fn has_server(programs: &Path) -> bool {
-    ["initdb", "postgres", "psql"]
-        .iter()
-        .all(|program| programs.join(program).is_file())
+    ["initdb", "postgres", "psql"].iter().all(|program| programs.join(program).is_file())
 }
 
 /// The user and group to run as: the server refuses to run as root.
@@ -230,16 +209,9 @@ fn owner() -> io::Result<Option<(u32, u32)>> {
         return Ok(None);
     }
     let users = fs::read_to_string("/etc/passwd")?;
-    ["postgres", "nobody"]
-        .iter()
-        .find_map(|name| user(&users, name))
-        .map(Some)
-        .ok_or_else(|| {
-            io::Error::new(
-                io::ErrorKind::NotFound,
-                "neither user `postgres` nor `nobody` exists",
-            )
-        })
+    ["postgres", "nobody"].iter().find_map(|name| user(&users, name)).map(Some).ok_or_else(|| {
+        io::Error::new(io::ErrorKind::NotFound, "neither user `postgres` nor `nobody` exists")
+    })
 }
 
 /// The user and group numbers of `name` in the text of `/etc/passwd`.
@@ -257,9 +229,7 @@ fn user(users: &str, name: &str) -> Option<(u32, u32)> {
 
 /// Lays out the cluster's directory: `data` and `socket` are the server's, `tmp` is the tests'.
 fn furnish(owner: Option<(u32, u32)>, password: &str) -> io::Result<TempDir> {
-    let directory = tempfile::Builder::new()
-        .prefix("ledgerline-test-")
-        .tempdir_in(roomy())?;
+    let directory = tempfile::Builder::new().prefix("ledgerline-test-").tempdir_in(roomy())?;
     let root = directory.path();
     fs::set_permissions(root, Permissions::from_mode(0o711))?;
     for name in ["data", "socket", "tmp"] {
@@ -285,9 +255,7 @@ fn roomy() -> PathBuf {
 }
 
 fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 /// Thirty-two hex digits of chance, for names and passwords. Straight from the system: this is
@@ -302,13 +270,7 @@ fn random_hex() -> io::Result<String> {
 fn database_name(hint: &str, salt: &str) -> String {
     let hint: String = hint
         .chars()
-        .map(|it| {
-            if it.is_ascii_alphanumeric() {
-                it.to_ascii_lowercase()
-            } else {
-                '_'
-            }
-        })
+        .map(|it| if it.is_ascii_alphanumeric() { it.to_ascii_lowercase() } else { '_' })
         .take(NAME_BYTES_MAX - "t__".len() - salt.len())
         .collect();
     format!("t_{hint}_{salt}")
@@ -337,20 +299,11 @@ mod tests {
     #[test]
     fn an_address_is_turned_to_another_database() {
         for (url, expected) in [
-            (
-                "postgres://me@host:5432/postgres",
-                "postgres://me@host:5432/new",
-            ),
+            ("postgres://me@host:5432/postgres", "postgres://me@host:5432/new"),
             ("postgres://me:pw@host", "postgres://me:pw@host/new"),
             ("postgres://host/", "postgres://host/new"),
-            (
-                "postgres://host/old?sslmode=disable",
-                "postgres://host/new?sslmode=disable",
-            ),
-            (
-                "postgres://host?host=/run/pg",
-                "postgres://host/new?host=/run/pg",
-            ),
+            ("postgres://host/old?sslmode=disable", "postgres://host/new?sslmode=disable"),
+            ("postgres://host?host=/run/pg", "postgres://host/new?host=/run/pg"),
         ] {
             assert_eq!(with_database(url, "new"), expected, "{url}");
         }
@@ -365,10 +318,7 @@ mod tests {
             (&long, format!("t_{}_0a1b", "x".repeat(NAME_BYTES_MAX - 7))),
         ] {
             assert_eq!(database_name(hint, "0a1b"), expected, "{hint}");
-            assert!(
-                database_name(hint, "0a1b").len() <= NAME_BYTES_MAX,
-                "{hint}"
-            );
+            assert!(database_name(hint, "0a1b").len() <= NAME_BYTES_MAX, "{hint}");
         }
     }
 
@@ -396,12 +346,7 @@ mod tests {
         let directory = cluster.directory.clone();
         let (url, temp_dir) = (cluster.url().to_owned(), cluster.temp_dir());
         assert!(temp_dir.is_dir());
-        for setting in [
-            "fsync",
-            "synchronous_commit",
-            "full_page_writes",
-            "autovacuum",
-        ] {
+        for setting in ["fsync", "synchronous_commit", "full_page_writes", "autovacuum"] {
             let check = format!(
                 "do $$ begin assert current_setting('{setting}') = 'on', '{setting} is off'; end $$"
             );

@@ -118,7 +118,8 @@ impl Client {
             return Err(account_sid());
         }
         let account_path = format!("/2010-04-01/Accounts/{}", config.account_sid);
-        let messages = format!("{account_path}/Messages.json").parse().map_err(|_| account_sid())?;
+        let messages =
+            format!("{account_path}/Messages.json").parse().map_err(|_| account_sid())?;
         Ok(Self {
             pool,
             headers: constant_headers(&config.username, &config.password),

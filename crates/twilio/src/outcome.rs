@@ -177,8 +177,9 @@ impl Exchange {
 
 fn outcome_of_answer(status: u16, body: &[u8]) -> Outcome {
     match status {
-        200..=299 => created(body)
-            .unwrap_or(Outcome::Unknown { reason: UnknownReason::NoSid(status) }),
+        200..=299 => {
+            created(body).unwrap_or(Outcome::Unknown { reason: UnknownReason::NoSid(status) })
+        }
         429 => Outcome::NotSent { reason: NotSentReason::RateLimited },
         400..=499 => refused(status, body)
             .unwrap_or(Outcome::Unknown { reason: UnknownReason::NotTheProvider(status) }),

@@ -67,7 +67,8 @@ impl Origin {
     /// The `Host` header for it.
     fn host_header(&self) -> Option<HeaderValue> {
         let default = if self.tls { 443 } else { 80 };
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let host =
+            if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         let text = if self.port == default { host } else { format!("{host}:{}", self.port) };
         HeaderValue::from_str(&text).ok()
     }
@@ -259,11 +260,12 @@ fn nothing_written(kind: FailureKind) -> Exchange {
 
 fn tls_connector() -> TlsConnector {
     let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let mut config = ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("ring offers the default protocol versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+    let mut config =
+        ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .expect("ring offers the default protocol versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     TlsConnector::from(Arc::new(config))
 }
@@ -285,10 +287,7 @@ struct Link {
 
 impl Link {
     /// Writes the request and reads the whole answer.
-    async fn answer(
-        &mut self,
-        request: Request<Full<Bytes>>,
-    ) -> Result<(u16, Bytes), FailureKind> {
+    async fn answer(&mut self, request: Request<Full<Bytes>>) -> Result<(u16, Bytes), FailureKind> {
         let answering = pin!(self.sender.send_request(request));
         let response = drive(&mut self.driver, answering).await.map_err(|e| kind_of(&e))?;
         let status = response.status().as_u16();

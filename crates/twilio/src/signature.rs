@@ -87,9 +87,7 @@ fn body_hash_matches(url: &str, body: &[u8]) -> bool {
     let Some((_, query)) = without_fragment(url).split_once('?') else { return false };
     form_urlencoded::parse(query.as_bytes())
         .find(|(name, value)| name == "bodySHA256" && !value.is_empty())
-        .is_some_and(|(_, claimed)| {
-            body_sha256(body).as_bytes().ct_eq(claimed.as_bytes()).into()
-        })
+        .is_some_and(|(_, claimed)| body_sha256(body).as_bytes().ct_eq(claimed.as_bytes()).into())
 }
 
 fn without_fragment(url: &str) -> &str {

@@ -19,11 +19,7 @@ pub fn check(path: &str, text: &str, exists: &dyn Fn(&str) -> bool) -> Vec<Findi
     let mut findings = Vec::new();
     for (line, named) in named(text) {
         if !exists(named) {
-            findings.push(Finding::error(
-                path,
-                line,
-                format!("`{named}` does not exist."),
-            ));
+            findings.push(Finding::error(path, line, format!("`{named}` does not exist.")));
         }
     }
     findings
@@ -52,9 +48,7 @@ fn path_of(quoted: &str) -> Option<&str> {
     }
     let path = quoted.split(['#', ':']).next()?;
     match path.find(['*', '{', '<', '…']) {
-        Some(pattern) => path[..pattern]
-            .rsplit_once('/')
-            .map(|(directory, _)| directory),
+        Some(pattern) => path[..pattern].rsplit_once('/').map(|(directory, _)| directory),
         None => Some(path.trim_end_matches('/')),
     }
 }

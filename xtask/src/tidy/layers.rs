@@ -12,15 +12,11 @@ const DATABASE: [&str; 2] = ["crates/store/src/db/", "crates/store/src/db.rs"];
 /// The layers of `crates/app/src`, from the outside down.
 const LAYERS: [&str; 4] = ["entry", "flow", "delivery", "finance"];
 /// Modules beside the layers that stand below them all. Every other one (the wiring) is above.
-const FOUNDATION: [&str; 1] = ["config"];
+const FOUNDATION: [&str; 1] = ["seam"];
 
 /// Crates whose place in the order is fixed, and the workspace's crates that each may use.
-const ALLOWED: [(&str, &[&str]); 4] = [
-    ("domain", &[]),
-    ("store", &["domain"]),
-    ("stripe", &["domain"]),
-    ("twilio", &["domain"]),
-];
+const ALLOWED: [(&str, &[&str]); 4] =
+    [("domain", &[]), ("store", &["domain"]), ("stripe", &["domain"]), ("twilio", &["domain"])];
 
 /// What a pure rule cannot touch, and why.
 const IMPURE: [(&[&str], &str); 8] = [
@@ -37,17 +33,10 @@ const IMPURE: [(&[&str], &str); 8] = [
 pub fn check(source: &Source) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut report = |it: &Named, sentence: String| {
-        findings.push(Finding::error(
-            &source.path,
-            source.line(it.offset),
-            sentence,
-        ));
+        findings.push(Finding::error(&source.path, source.line(it.offset), sentence));
     };
     if !DATABASE.iter().any(|door| source.path.starts_with(door)) {
-        for it in named(&source.code)
-            .iter()
-            .filter(|it| it.starts_with(&["sqlx"]))
-        {
+        for it in named(&source.code).iter().filter(|it| it.starts_with(&["sqlx"])) {
             report(it, "Only crates/store/src/db/ names sqlx.".to_owned());
         }
     }
@@ -56,20 +45,14 @@ pub fn check(source: &Source) -> Vec<Finding> {
         for it in &production {
             if let Some(above) = layer.forbids(it) {
                 let name = LAYERS[layer.rank];
-                report(
-                    it,
-                    format!("{name} names crate::{above}, which stands above it."),
-                );
+                report(it, format!("{name} names crate::{above}, which stands above it."));
             }
         }
     }
     if source.path.starts_with(DOMAIN) {
         for it in &production {
             if let Some((words, why)) = IMPURE.iter().find(|(words, _)| it.starts_with(words)) {
-                report(
-                    it,
-                    format!("domain names {}, but it {why}.", words.join("::")),
-                );
+                report(it, format!("domain names {}, but it {why}.", words.join("::")));
             }
         }
     }
@@ -88,10 +71,7 @@ impl Layer {
         let module = path.strip_prefix(APP)?.strip_suffix(".rs")?;
         let parts: Vec<&str> = module.split('/').filter(|part| *part != "mod").collect();
         let rank = rank(parts[0])?;
-        Some(Self {
-            rank,
-            depth: parts.len(),
-        })
+        Some(Self { rank, depth: parts.len() })
     }
 
     /// The module that a path names although it stands above this layer.
@@ -122,23 +102,14 @@ fn is_module(word: &str) -> bool {
 
 /// Which crate depends on which, from the manifests. Tests may use more.
 pub fn check_manifests(texts: &[(String, String)]) -> Vec<Finding> {
-    let manifests = || {
-        texts
-            .iter()
-            .filter(|(path, _)| path.ends_with("/Cargo.toml"))
-    };
-    let crates: Vec<&str> = manifests()
-        .filter_map(|(_, text)| crate_name(text))
-        .collect();
+    let manifests = || texts.iter().filter(|(path, _)| path.ends_with("/Cargo.toml"));
+    let crates: Vec<&str> = manifests().filter_map(|(_, text)| crate_name(text)).collect();
     let mut findings = Vec::new();
     for (path, text) in manifests() {
         let Some(name) = crate_name(text) else {
             continue;
         };
-        let allowed = ALLOWED
-            .iter()
-            .find(|(it, _)| *it == name)
-            .map(|(_, allowed)| *allowed);
+        let allowed = ALLOWED.iter().find(|(it, _)| *it == name).map(|(_, allowed)| *allowed);
         for (line, used) in dependencies(text) {
             let breaks_order =
                 allowed.is_some_and(|it| crates.contains(&used) && !it.contains(&used));
@@ -155,9 +126,7 @@ pub fn check_manifests(texts: &[(String, String)]) -> Vec<Finding> {
 }
 
 fn crate_name(manifest: &str) -> Option<&str> {
-    manifest
-        .lines()
-        .find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'))
+    manifest.lines().find_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'))
 }
 
 /// The dependencies that ship, with their lines: `x = …`, `x.workspace = true`, `[dependencies.x]`.
@@ -175,11 +144,7 @@ fn dependencies(manifest: &str) -> Vec<(usize, &str)> {
                 found.push((index + 1, name));
             }
         } else if inside && !line.starts_with('#') {
-            let name = line
-                .split(['.', '=', ' '])
-                .next()
-                .unwrap_or_default()
-                .trim_matches('"');
+            let name = line.split(['.', '=', ' ']).next().unwrap_or_default().trim_matches('"');
             if !name.is_empty() {
                 found.push((index + 1, name));
             }
@@ -206,49 +171,21 @@ mod tests {
         for (file, text, expected) in [
             ("entry/http.rs", "use crate::flow::inbox;", 0),
             ("entry/http.rs", "use crate::{finance, delivery::gate};", 0),
-            (
-                "flow/inbox.rs",
-                "use crate::flow::tasks; use crate::delivery::gate;",
-                0,
-            ),
+            ("flow/inbox.rs", "use crate::flow::tasks; use crate::delivery::gate;", 0),
             ("flow/inbox.rs", "use crate::entry::http;", 1),
-            (
-                "delivery/gate.rs",
-                "use crate::{flow::inbox, finance, entry};",
-                2,
-            ),
-            (
-                "finance/mod.rs",
-                "fn a() { crate::delivery::gate::ask() }",
-                1,
-            ),
+            ("delivery/gate.rs", "use crate::{flow::inbox, finance, entry};", 2),
+            ("finance/mod.rs", "fn a() { crate::delivery::gate::ask() }", 1),
             ("finance.rs", "use crate::wiring::App;", 1),
             ("finance/rates.rs", "use crate::config::Rates;", 0),
             ("finance/rates.rs", "use super::super::delivery;", 1),
             ("finance/mod.rs", "use super::flow;", 1),
             ("finance/rates.rs", "use super::delivery;", 0),
-            (
-                "finance/rates.rs",
-                "// crate::flow is above\nlet a = \"crate::flow\";",
-                0,
-            ),
-            (
-                "finance/rates.rs",
-                "#[cfg(test)]\nmod tests { use crate::flow; }",
-                0,
-            ),
-            (
-                "wiring.rs",
-                "use crate::{entry, flow, delivery, finance};",
-                0,
-            ),
+            ("finance/rates.rs", "// crate::flow is above\nlet a = \"crate::flow\";", 0),
+            ("finance/rates.rs", "#[cfg(test)]\nmod tests { use crate::flow; }", 0),
+            ("wiring.rs", "use crate::{entry, flow, delivery, finance};", 0),
             ("main.rs", "use crate::entry;", 0),
         ] {
-            assert_eq!(
-                findings(&format!("{APP}{file}"), text),
-                expected,
-                "{file}: {text}"
-            );
+            assert_eq!(findings(&format!("{APP}{file}"), text), expected, "{file}: {text}");
         }
     }
 
@@ -292,27 +229,14 @@ mod tests {
         for (name, rest, expected) in [
             ("domain", "[dependencies]\nserde.workspace = true\n", 0),
             ("domain", "[dependencies]\nstore.workspace = true\n", 1),
-            (
-                "store",
-                "[dependencies]\ndomain = { path = \"../domain\" }\nsqlx = \"1\"\n",
-                0,
-            ),
+            ("store", "[dependencies]\ndomain = { path = \"../domain\" }\nsqlx = \"1\"\n", 0),
             ("store", "[dev-dependencies]\ntestkit.workspace = true\n", 0),
             ("twilio", "[dependencies.store]\npath = \"../store\"\n", 1),
-            (
-                "twilio",
-                "[target.'cfg(unix)'.dependencies]\nstore.workspace = true\n",
-                1,
-            ),
-            (
-                "ledgerline",
-                "[dependencies]\nstore.workspace = true\nsqlx = \"1\"\n",
-                1,
-            ),
+            ("twilio", "[target.'cfg(unix)'.dependencies]\nstore.workspace = true\n", 1),
+            ("ledgerline", "[dependencies]\nstore.workspace = true\nsqlx = \"1\"\n", 1),
         ] {
-            let mut texts: Vec<_> = ["domain", "store", "twilio", "testkit"]
-                .map(|it| manifest(it, ""))
-                .into();
+            let mut texts: Vec<_> =
+                ["domain", "store", "twilio", "testkit"].map(|it| manifest(it, "")).into();
             texts.retain(|(path, _)| !path.contains(&format!("/{name}/")));
             texts.push(manifest(name, rest));
             let found = check_manifests(&texts);

@@ -38,17 +38,11 @@ pub fn check(source: &Source) -> Vec<Finding> {
         findings.push(Finding::error(&source.path, source.line(offset), sentence));
     };
     for (offset, _) in source.code.match_indices("#[ignore") {
-        report(
-            offset,
-            "An ignored test proves nothing; mend it or remove it.",
-        );
+        report(offset, "An ignored test proves nothing; mend it or remove it.");
     }
     for it in named(&source.code) {
         if matches!(it.last(), "sleep" | "sleep_until") && source.is_test(it.offset) {
-            report(
-                it.offset,
-                "Tests never sleep; await a signal or move the virtual clock.",
-            );
+            report(it.offset, "Tests never sleep; await a signal or move the virtual clock.");
         }
     }
     if source.path.starts_with(SQL_WRITER) {
@@ -78,9 +72,7 @@ fn calls(statement: &str, word: &str) -> bool {
     let ends_in_word = word.ends_with(|it: char| it.is_ascii_alphanumeric());
     statement.match_indices(word).any(|(start, _)| {
         let is_begun = start > 0 && is_word(bytes[start - 1]) && is_word(word.as_bytes()[0]);
-        let goes_on = bytes
-            .get(start + word.len())
-            .is_some_and(|byte| is_word(*byte));
+        let goes_on = bytes.get(start + word.len()).is_some_and(|byte| is_word(*byte));
         !(is_begun || ends_in_word && goes_on)
     })
 }
@@ -94,29 +86,13 @@ mod tests {
         for (path, text, expected) in [
             ("crates/x/tests/a.rs", "#[ignore]\nfn a() {}", 1),
             ("crates/x/tests/a.rs", "#[ignore = \"slow\"]\nfn a() {}", 1),
-            (
-                "crates/x/tests/a.rs",
-                "// #[ignore]\nlet a = \"#[ignore]\";",
-                0,
-            ),
-            (
-                "crates/x/tests/a.rs",
-                "std::thread::sleep(a); tokio::time::sleep(b)",
-                2,
-            ),
+            ("crates/x/tests/a.rs", "// #[ignore]\nlet a = \"#[ignore]\";", 0),
+            ("crates/x/tests/a.rs", "std::thread::sleep(a); tokio::time::sleep(b)", 2),
             ("crates/x/tests/a.rs", "carrier.sleep(); fn sleeper() {}", 0),
             ("crates/x/src/a.rs", "tokio::time::sleep(b)", 0),
-            (
-                "crates/x/src/a.rs",
-                "#[cfg(test)]\nmod tests { fn a() { sleep(b) } }",
-                1,
-            ),
+            ("crates/x/src/a.rs", "#[cfg(test)]\nmod tests { fn a() { sleep(b) } }", 1),
         ] {
-            assert_eq!(
-                check(&Source::new(path, text)).len(),
-                expected,
-                "{path}: {text}"
-            );
+            assert_eq!(check(&Source::new(path, text)).len(), expected, "{path}: {text}");
         }
     }
 
@@ -135,15 +111,9 @@ mod tests {
         ] {
             assert_eq!(check_sql("a.sql", statement).len(), expected, "{statement}");
             let text = format!("// now()\nfn a() {{ query(\"{statement}\") }}");
-            for (path, expected) in [
-                ("crates/store/src/a.rs", expected),
-                ("crates/x/src/a.rs", 0),
-            ] {
-                assert_eq!(
-                    check(&Source::new(path, &text)).len(),
-                    expected,
-                    "{path}: {text}"
-                );
+            for (path, expected) in [("crates/store/src/a.rs", expected), ("crates/x/src/a.rs", 0)]
+            {
+                assert_eq!(check(&Source::new(path, &text)).len(), expected, "{path}: {text}");
             }
         }
     }

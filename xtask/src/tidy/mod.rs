@@ -53,37 +53,21 @@ impl Finding {
 
     fn new(path: &str, line: usize, sentence: impl Into<String>, weight: Weight) -> Self {
         let (path, sentence) = (path.to_owned(), sentence.into());
-        Self {
-            path,
-            line,
-            sentence,
-            weight,
-        }
+        Self { path, line, sentence, weight }
     }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            path,
-            line,
-            sentence,
-            weight,
-        } = self;
-        let mark = if *weight == Weight::Warning {
-            "warning: "
-        } else {
-            ""
-        };
+        let Self { path, line, sentence, weight } = self;
+        let mark = if *weight == Weight::Warning { "warning: " } else { "" };
         write!(out, "{path}:{line}: {mark}{sentence}")
     }
 }
 
 /// Checks the tree under `root` and prints every finding.
 pub fn run(root: &Path) -> anyhow::Result<ExitCode> {
-    let root = root
-        .canonicalize()
-        .with_context(|| format!("{} is not there", root.display()))?;
+    let root = root.canonicalize().with_context(|| format!("{} is not there", root.display()))?;
     let mut texts = Vec::new();
     for start in ROOTS {
         gather(&root, start, &mut texts)?;
@@ -92,16 +76,9 @@ pub fn run(root: &Path) -> anyhow::Result<ExitCode> {
     for finding in &findings {
         println!("{finding}");
     }
-    let errors = findings
-        .iter()
-        .filter(|it| it.weight == Weight::Error)
-        .count();
+    let errors = findings.iter().filter(|it| it.weight == Weight::Error).count();
     println!("tidy: {} files read, {errors} to mend", texts.len());
-    Ok(if errors == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if errors == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Reads the files at and below `path`, relative to `root` and with `/` between the parts.
@@ -149,40 +126,21 @@ mod tests {
     use super::*;
 
     fn tree(files: &[(&str, &str)]) -> Vec<(String, String)> {
-        files
-            .iter()
-            .map(|(path, text)| ((*path).to_owned(), (*text).to_owned()))
-            .collect()
+        files.iter().map(|(path, text)| ((*path).to_owned(), (*text).to_owned())).collect()
     }
 
     #[test]
     fn findings_come_in_the_order_of_the_tree_and_say_where() {
         let texts = tree(&[
             ("docs/A.md", "fine\nsee `docs/GONE.md`\n"),
-            (
-                "crates/app/src/finance/rates.rs",
-                "use crate::entry::http;\n",
-            ),
-            (
-                "crates/store/migrations/sqlite/1.sql",
-                "create table a (at default now());\n",
-            ),
+            ("crates/app/src/finance/rates.rs", "use crate::entry::http;\n"),
+            ("crates/store/migrations/sqlite/1.sql", "create table a (at default now());\n"),
         ]);
-        let shown: Vec<String> = check(&texts, &|_| false)
-            .iter()
-            .map(ToString::to_string)
-            .collect();
+        let shown: Vec<String> =
+            check(&texts, &|_| false).iter().map(ToString::to_string).collect();
         assert_eq!(shown.len(), 3, "{shown:#?}");
-        assert!(
-            shown[0].starts_with("crates/app/src/finance/rates.rs:1: "),
-            "{}",
-            shown[0]
-        );
-        assert!(
-            shown[1].starts_with("crates/store/migrations/sqlite/1.sql:1: "),
-            "{}",
-            shown[1]
-        );
+        assert!(shown[0].starts_with("crates/app/src/finance/rates.rs:1: "), "{}", shown[0]);
+        assert!(shown[1].starts_with("crates/store/migrations/sqlite/1.sql:1: "), "{}", shown[1]);
         assert!(shown[2].starts_with("docs/A.md:2: "), "{}", shown[2]);
     }
 }

@@ -4,9 +4,8 @@ use super::Finding;
 use super::paths::named;
 use super::source::Source;
 
-const EMPTY_NAMES: [&str; 9] = [
-    "util", "utils", "common", "helper", "helpers", "core", "misc", "manager", "managers",
-];
+const EMPTY_NAMES: [&str; 9] =
+    ["util", "utils", "common", "helper", "helpers", "core", "misc", "manager", "managers"];
 
 pub fn check(source: &Source) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -43,11 +42,7 @@ mod tests {
             ("crates/x/src/lib.rs", "pub mod helpers;\nmod misc { }", 2),
             ("crates/x/src/lib.rs", "// mod helpers;\nuse core::fmt;", 0),
         ] {
-            assert_eq!(
-                check(&Source::new(path, text)).len(),
-                expected,
-                "{path}: {text}"
-            );
+            assert_eq!(check(&Source::new(path, text)).len(), expected, "{path}: {text}");
         }
     }
 }

@@ -100,10 +100,7 @@ mod tests {
     fn paths_are_read_in_full() {
         for (code, expected) in [
             ("use a::b;", "use a::b"),
-            (
-                "use a::{b, c::{d, e as f}, self};",
-                "use a::b a::c::d a::c::e a",
-            ),
+            ("use a::{b, c::{d, e as f}, self};", "use a::b a::c::d a::c::e a"),
             ("use a::*;", "use a::*"),
             ("::a::b(c.d, c..e::f)", "a::b c c e::f"),
             ("a::<b::c>()", "a:: b::c"),

@@ -53,11 +53,7 @@ fn functions(source: &Source) -> Vec<(&str, usize, usize)> {
         }
         if let Some(end) = body_end(code, name_end) {
             let (first, last) = (source.line(start), source.line(end));
-            found.push((
-                &source.production[start + 3..name_end],
-                first,
-                last - first + 1,
-            ));
+            found.push((&source.production[start + 3..name_end], first, last - first + 1));
         }
     }
     found
@@ -90,10 +86,7 @@ mod tests {
 
     fn findings(text: &str) -> Vec<(usize, super::super::Weight)> {
         let source = Source::new("crates/x/src/a.rs", text);
-        check(&source)
-            .into_iter()
-            .map(|it| (it.line, it.weight))
-            .collect()
+        check(&source).into_iter().map(|it| (it.line, it.weight)).collect()
     }
 
     #[test]
@@ -124,10 +117,7 @@ mod tests {
         for (text, expected) in [
             (long(78), 0),
             (long(79), 1),
-            (
-                format!("trait B {{ fn b(&self); }}\n{}", "c!();\n".repeat(90)),
-                0,
-            ),
+            (format!("trait B {{ fn b(&self); }}\n{}", "c!();\n".repeat(90)), 0),
             (format!("#[cfg(test)]\nmod tests {{\n{}}}\n", long(79)), 0),
             (format!("type F = fn (u8);\n{}", long(78)), 0),
         ] {

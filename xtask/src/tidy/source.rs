@@ -27,13 +27,7 @@ impl Source {
         } else {
             blank(&code, test_items(&code).into_iter())
         };
-        Self {
-            path: path.to_owned(),
-            text: text.to_owned(),
-            code,
-            production,
-            literals,
-        }
+        Self { path: path.to_owned(), text: text.to_owned(), code, production, literals }
     }
 
     /// The line of a place, counted from 1.
@@ -50,8 +44,7 @@ impl Source {
 
 /// Files that hold only tests: integration tests, benches, and `mod tests;` in its own file.
 fn is_test_file(path: &str) -> bool {
-    path.split('/')
-        .any(|part| matches!(part, "tests" | "benches" | "tests.rs"))
+    path.split('/').any(|part| matches!(part, "tests" | "benches" | "tests.rs"))
 }
 
 #[derive(PartialEq, Eq)]
@@ -245,10 +238,7 @@ mod tests {
     fn tests_are_told_from_production() {
         let text = "fn a() {}\n#[cfg(test)]\nmod tests {\n fn b() { [1; 2] }\n}\nfn c() {}";
         let source = Source::new("crates/x/src/a.rs", text);
-        assert_eq!(
-            source.production.split_whitespace().collect::<String>(),
-            "fna(){}fnc(){}"
-        );
+        assert_eq!(source.production.split_whitespace().collect::<String>(), "fna(){}fnc(){}");
         for (word, expected) in [("fn a", false), ("fn b", true), ("fn c", false)] {
             let offset = text.find(word).expect("the word is there");
             assert_eq!(source.is_test(offset), expected, "{word}");
@@ -258,11 +248,7 @@ mod tests {
             ("crates/x/src/a/tests.rs", true),
             ("crates/x/src/tests_of.rs", false),
         ] {
-            assert_eq!(
-                Source::new(path, "fn a() {}").is_test(0),
-                expected,
-                "{path}"
-            );
+            assert_eq!(Source::new(path, "fn a() {}").is_test(0), expected, "{path}");
         }
         let outside = Source::new("a.rs", "#[cfg(test)]\nmod tests;\nfn a() {}");
         assert_eq!(outside.production.trim(), "fn a() {}");

@@ -27,6 +27,7 @@ use twilio::outcome::Outcome;
 use super::carrier::{Carrier, Outgoing};
 use super::claim::{Claimant, Claimed};
 use super::gate::Permit;
+use super::pace::Paces;
 use super::record::{Report, record};
 use super::stages;
 use super::throttle::{Throttle, Throttles};
@@ -48,6 +49,8 @@ pub struct Desk {
     pub public_url: Option<String>,
     /// The pace of each sender.
     pub throttles: Throttles,
+    /// How fast texts are accepted, for people to look at.
+    pub paces: Paces,
     /// What was handed to sockets.
     pub wire_logs: WireLogs,
     /// How this process claims.
@@ -194,6 +197,10 @@ impl Run {
             tokio::select! {
                 Some(report) = sending.next(), if !sending.is_empty() => {
                     self.done += 1;
+                    if report.fact == Fact::Accepted {
+                        let now = self.desk.clock.now();
+                        self.desk.paces.note(self.account, self.stream, now, 1);
+                    }
                     self.reports.push(report);
                 }
                 beat = async { beating.as_mut().expect("guarded").await }, if beating.is_some() => {

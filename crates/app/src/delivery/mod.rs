@@ -12,6 +12,7 @@ pub mod claim;
 pub mod dispatch;
 pub mod gate;
 pub mod integrity;
+pub mod pace;
 pub mod receipts;
 pub mod record;
 pub mod senders;

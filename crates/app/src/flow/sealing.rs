@@ -138,7 +138,6 @@ impl Composer {
                     return refused(Rule::Number, why.to_string());
                 }
             }
-            Err(_) if self.magic_allowed && contact.phone.starts_with("+1500555000") => {}
             Err(error) => return refused(Rule::Number, error.to_string()),
         }
         let (text, own) = match &self.constant {

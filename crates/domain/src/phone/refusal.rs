@@ -62,10 +62,7 @@ impl fmt::Display for NumberRefusal {
             Self::TestNumber => "Carrier test numbers are only texted in test mode.",
             Self::UnknownCountryCode => "The number belongs to no country.",
             Self::CountryNotAllowed { region } => {
-                return write!(
-                    f,
-                    "Texts to {region} are not allowed: add it to the countries."
-                );
+                return write!(f, "Texts to {region} are not allowed: add it to the countries.");
             }
         })
     }
@@ -90,11 +87,12 @@ pub fn refusal(
         return Some(NumberRefusal::Satellite);
     }
     let nanp = number.country_code == 1;
-    if nanp && is_nanp_premium(digits) {
+    let fictitious = nanp && is_fictitious(digits);
+    if nanp && !fictitious && is_nanp_premium(digits) {
         return Some(NumberRefusal::NanpPremium);
     }
     match number.kind {
-        NumberType::PremiumRate => return Some(NumberRefusal::PremiumRate),
+        NumberType::PremiumRate if !fictitious => return Some(NumberRefusal::PremiumRate),
         NumberType::SharedCost => return Some(NumberRefusal::SharedCost),
         NumberType::PersonalNumber if !nanp => return Some(NumberRefusal::PersonalNumber),
         NumberType::Pager | NumberType::Uan | NumberType::Voicemail => {
@@ -106,15 +104,19 @@ pub fn refusal(
         None => Some(NumberRefusal::UnknownCountryCode),
         Some(region) if region == "001" => Some(NumberRefusal::UnknownCountryCode),
         Some(region) if allowed_regions.contains(region) => None,
-        Some(region) => Some(NumberRefusal::CountryNotAllowed {
-            region: region.clone(),
-        }),
+        Some(region) => Some(NumberRefusal::CountryNotAllowed { region: region.clone() }),
     }
 }
 
 /// Twilio's test numbers: +15005550000 to +15005550009.
 fn is_magic(e164: &str) -> bool {
     e164.len() == "+15005550006".len() && e164.starts_with("+1500555000")
+}
+
+/// The North American plan keeps 555-0100 to 555-0199 of every area code for fiction: nobody has
+/// them and nobody earns on them, area code 900 included.
+fn is_fictitious(e164: &str) -> bool {
+    e164.get("+1NPA".len()..).is_some_and(|line| line.len() == 7 && line.starts_with("55501"))
 }
 
 /// Pay-per-call numbers of the North American plan: `+1 900`, `+1 976` and `+1 NPA 976`.
@@ -137,6 +139,7 @@ mod tests {
             ("+16135550123", false, None),
             ("+18005550123", false, None),
             ("+15215550123", false, None),
+            ("+19005550123", false, None),
             ("+15005550006", false, Some("test_number")),
             ("+15005550006", true, None),
             ("+19005550123", true, Some("nanp_premium")),
@@ -155,11 +158,7 @@ mod tests {
             let number = parse(e164, None).unwrap_or_else(|error| panic!("{e164}: {error}"));
             let allowed = ["US".to_owned(), "CA".to_owned()];
             let refused = refusal(&number, &allowed, magic_allowed);
-            assert_eq!(
-                refused.as_ref().map(NumberRefusal::as_str),
-                expected,
-                "{e164}"
-            );
+            assert_eq!(refused.as_ref().map(NumberRefusal::as_str), expected, "{e164}");
             assert!(refused.is_none_or(|refusal| refusal.to_string().ends_with('.')));
         }
     }

@@ -45,11 +45,7 @@ impl Class {
         }
         if (0xAC00..=0xD7A3).contains(&code) {
             let closed = (code - 0xAC00) % 28 != 0;
-            return if closed {
-                Self::HangulLvt
-            } else {
-                Self::HangulLv
-            };
+            return if closed { Self::HangulLvt } else { Self::HangulLv };
         }
         let found = RANGES.binary_search_by(|&(first, last, _)| {
             if last < code {
@@ -139,11 +135,7 @@ impl Cluster {
             return true;
         }
         // A flag half never joins anything else, and an extended flag takes nothing more in.
-        let closing = if next == Regional {
-            Flags::Only
-        } else {
-            Flags::Leading
-        };
+        let closing = if next == Regional { Flags::Only } else { Flags::Leading };
         if self.inner_flags == closing && !matches!(self.last, Prepend | Regional) {
             return true;
         }
@@ -178,9 +170,8 @@ impl Cluster {
 
 /// The UTF-16 length of each grapheme cluster of `text`, CR LF as two clusters of one unit.
 pub(super) fn cluster_units(text: &str) -> impl Iterator<Item = usize> + '_ {
-    let mut characters = text
-        .chars()
-        .map(|character| (Class::of(character), character.len_utf16()));
+    let mut characters =
+        text.chars().map(|character| (Class::of(character), character.len_utf16()));
     let mut pending = characters.next();
     let mut line_feed_owed = false;
     std::iter::from_fn(move || {
@@ -224,11 +215,7 @@ mod tests {
             ("a🏽", vec![1, 2]),
             ("🥰🏽", vec![2, 2]),
         ] {
-            assert_eq!(
-                cluster_units(text).collect::<Vec<_>>(),
-                expected,
-                "{text:?}"
-            );
+            assert_eq!(cluster_units(text).collect::<Vec<_>>(), expected, "{text:?}");
         }
     }
 

@@ -21,14 +21,8 @@ pub use smart::smart_encode;
 pub const BODY_UNITS_MAX: usize = 1600;
 
 /// What one message and each part of a long one hold: 140 octets, of which a header takes 6.
-const GSM: Capacity = Capacity {
-    alone: 160,
-    part: 153,
-};
-const UCS2: Capacity = Capacity {
-    alone: 70,
-    part: 67,
-};
+const GSM: Capacity = Capacity { alone: 160, part: 153 };
+const UCS2: Capacity = Capacity { alone: 70, part: 67 };
 
 /// Room in a message that goes alone and in one part of a long one, in units of the encoding.
 #[derive(Clone, Copy)]
@@ -179,12 +173,7 @@ struct Parts {
 
 impl Parts {
     const fn new(capacity: Capacity) -> Self {
-        Self {
-            capacity,
-            closed: Vec::new(),
-            open: 0,
-            first_keeps: 0,
-        }
+        Self { capacity, closed: Vec::new(), open: 0, first_keeps: 0 }
     }
 
     /// Adds something unsplittable of `units`.
@@ -237,11 +226,7 @@ fn gsm_units(character: char) -> usize {
 }
 
 fn utf16_units(text: &str) -> usize {
-    if text.is_ascii() {
-        text.len()
-    } else {
-        text.chars().map(char::len_utf16).sum()
-    }
+    if text.is_ascii() { text.len() } else { text.chars().map(char::len_utf16).sum() }
 }
 
 /// Counts fit 32 bits: bodies are limited long before.
@@ -285,14 +270,7 @@ mod tests {
         assert_eq!(costly_characters("plain €"), []);
         let found: Vec<_> = costly_characters("😀 “a” “b” 名\u{200b}")
             .into_iter()
-            .map(|costly| {
-                (
-                    costly.character,
-                    costly.position,
-                    costly.count,
-                    costly.replacement,
-                )
-            })
+            .map(|costly| (costly.character, costly.position, costly.count, costly.replacement))
             .collect();
         let by = |text: &str| Some(text.to_owned());
         let expected = [

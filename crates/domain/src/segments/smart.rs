@@ -15,10 +15,7 @@ static REPLACEMENTS: LazyLock<HashMap<char, String>> = LazyLock::new(|| {
         serde_json::from_str(include_str!("../../data/smart_encoding.json"))
             .expect("the embedded table is a JSON object of strings");
     let decode = |name: &str| char::from_u32(u32::from_str_radix(name.get(2..)?, 16).ok()?);
-    named
-        .into_iter()
-        .filter_map(|(name, by)| Some((decode(&name)?, by)))
-        .collect()
+    named.into_iter().filter_map(|(name, by)| Some((decode(&name)?, by))).collect()
 });
 
 /// What smart encoding puts in the place of `character`: possibly nothing, possibly more than one.
@@ -68,15 +65,8 @@ mod tests {
     fn the_table_is_whole_and_leads_into_gsm() {
         assert_eq!(REPLACEMENTS.len(), 271);
         for (&character, by) in REPLACEMENTS.iter() {
-            assert_eq!(
-                gsm::septets(character),
-                0,
-                "{character:?} needs no replacement"
-            );
-            assert!(
-                gsm::total_septets(by).is_some(),
-                "{character:?} becomes {by:?}"
-            );
+            assert_eq!(gsm::septets(character), 0, "{character:?} needs no replacement");
+            assert!(gsm::total_septets(by).is_some(), "{character:?} becomes {by:?}");
         }
     }
 }

@@ -37,11 +37,7 @@ pub(super) fn register(environment: &mut Environment<'static>) {
 fn default(value: &Value, fallback: &Value) -> Value {
     let hollow = value.is_undefined() || value.downcast_object_ref::<Hole>().is_some();
     let empty = || value.as_str().is_some_and(|text| text.trim().is_empty());
-    if hollow || empty() {
-        fallback.clone()
-    } else {
-        value.clone()
-    }
+    if hollow || empty() { fallback.clone() } else { value.clone() }
 }
 
 fn words(value: &Value, change: impl Fn(&str) -> String) -> Value {
@@ -67,10 +63,7 @@ fn title(text: &str) -> String {
 }
 
 fn first_word(text: &str) -> String {
-    text.split_whitespace()
-        .next()
-        .unwrap_or_default()
-        .to_owned()
+    text.split_whitespace().next().unwrap_or_default().to_owned()
 }
 
 /// The day, such as `Sat, Nov 21`, with the year if it is not the present one; or by a `strftime`
@@ -105,9 +98,7 @@ fn moment(
         return Ok(value.clone());
     }
     let lookup = state.lookup(AT);
-    let context = lookup
-        .as_ref()
-        .and_then(Value::downcast_object_ref::<RenderContext>);
+    let context = lookup.as_ref().and_then(Value::downcast_object_ref::<RenderContext>);
     let RenderContext { now, zone } =
         context.ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "no present time is set"))?;
     let text = shown(value);
@@ -120,9 +111,7 @@ fn moment(
 }
 
 fn shown(value: &Value) -> Cow<'_, str> {
-    value
-        .as_str()
-        .map_or_else(|| Cow::Owned(value.to_string()), Cow::Borrowed)
+    value.as_str().map_or_else(|| Cow::Owned(value.to_string()), Cow::Borrowed)
 }
 
 fn strftime(format: &str, at: &Zoned) -> Result<String, Error> {
@@ -133,11 +122,7 @@ fn strftime(format: &str, at: &Zoned) -> Result<String, Error> {
 }
 
 fn day(at: &Zoned, now: &Zoned) -> String {
-    let format = if at.year() == now.year() {
-        "%a, %b %-d"
-    } else {
-        "%a, %b %-d, %Y"
-    };
+    let format = if at.year() == now.year() { "%a, %b %-d" } else { "%a, %b %-d, %Y" };
     at.strftime(format).to_string()
 }
 
@@ -155,16 +140,9 @@ fn relative_words(at: &Zoned, now: &Zoned) -> String {
     }
     if minutes < NEAR_MINUTES {
         let span = span_words(minutes);
-        return if seconds > 0 {
-            format!("in {span}")
-        } else {
-            format!("{span} ago")
-        };
+        return if seconds > 0 { format!("in {span}") } else { format!("{span} ago") };
     }
-    let ahead = at
-        .date()
-        .since(now.date())
-        .map_or(i32::MAX, |span| span.get_days());
+    let ahead = at.date().since(now.date()).map_or(i32::MAX, |span| span.get_days());
     let day = match ahead {
         0 => "today".to_owned(),
         1 => "tomorrow".to_owned(),

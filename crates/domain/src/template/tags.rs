@@ -32,22 +32,13 @@ pub(super) fn expressions(source: &str) -> Result<(Vec<Tag<'_>>, bool), Template
         let body = &source[body_at..body_at + length];
         cursor = body_at + length + closing.len();
 
-        let body = body
-            .trim_start_matches(['-', '+'])
-            .trim_end_matches(['-', '+'])
-            .trim();
+        let body = body.trim_start_matches(['-', '+']).trim_end_matches(['-', '+']).trim();
         match opening {
-            "{{" => found.push(Tag {
-                at,
-                expression: body,
-            }),
+            "{{" => found.push(Tag { at, expression: body }),
             "{%" => {
                 let (keyword, rest) = body.split_once(char::is_whitespace).unwrap_or((body, ""));
                 match keyword {
-                    "if" | "elif" => found.push(Tag {
-                        at,
-                        expression: rest.trim(),
-                    }),
+                    "if" | "elif" => found.push(Tag { at, expression: rest.trim() }),
                     "else" | "endif" => {}
                     _ => return Err(problem(Problem::Keyword(keyword.to_owned()))),
                 }
@@ -76,36 +67,32 @@ fn next_opening(source: &str, cursor: usize) -> Option<(usize, &'static str, &'s
 
 /// Where `closing` stands in `body` outside of string literals.
 fn closing_at(body: &str, closing: &str) -> Option<usize> {
-    outside_strings(body)
-        .map(|(at, _)| at)
-        .find(|&at| body[at..].starts_with(closing))
+    outside_strings(body).map(|(at, _)| at).find(|&at| body[at..].starts_with(closing))
 }
 
 /// The characters of `expression` that belong to no string literal, with their places.
 fn outside_strings(expression: &str) -> impl Iterator<Item = (usize, char)> + '_ {
     let mut quote = None;
     let mut escaped = false;
-    expression
-        .char_indices()
-        .filter(move |&(_, character)| match (quote, character) {
-            (None, '"' | '\'') => {
-                quote = Some(character);
-                false
-            }
-            (None, _) => true,
-            (Some(_), _) if escaped => {
-                escaped = false;
-                false
-            }
-            (Some(_), '\\') => {
-                escaped = true;
-                false
-            }
-            (Some(open), _) => {
-                quote = (open != character).then_some(open);
-                false
-            }
-        })
+    expression.char_indices().filter(move |&(_, character)| match (quote, character) {
+        (None, '"' | '\'') => {
+            quote = Some(character);
+            false
+        }
+        (None, _) => true,
+        (Some(_), _) if escaped => {
+            escaped = false;
+            false
+        }
+        (Some(_), '\\') => {
+            escaped = true;
+            false
+        }
+        (Some(open), _) => {
+            quote = (open != character).then_some(open);
+            false
+        }
+    })
 }
 
 #[cfg(test)]
@@ -117,14 +104,8 @@ mod tests {
         for (source, expected) in [
             ("plain { text }", vec![]),
             ("{{name}}", vec!["name"]),
-            (
-                "{{- name -}} {{ a | default('}}') }}",
-                vec!["name", "a | default('}}')"],
-            ),
-            (
-                "{% if a %}x{% elif b %}y{%- else -%}z{% endif %}",
-                vec!["a", "b"],
-            ),
+            ("{{- name -}} {{ a | default('}}') }}", vec!["name", "a | default('}}')"]),
+            ("{% if a %}x{% elif b %}y{%- else -%}z{% endif %}", vec!["a", "b"]),
             ("{# {{ not this #}{{ x }}", vec!["x"]),
             (r#"{{ "a\"}}*" }}"#, vec![r#""a\"}}*""#]),
         ] {
@@ -146,11 +127,7 @@ mod tests {
             ("{#", "1:1"),
         ] {
             let error = expressions(source).err().unwrap();
-            assert_eq!(
-                format!("{}:{}", error.line, error.column),
-                expected,
-                "{source}"
-            );
+            assert_eq!(format!("{}:{}", error.line, error.column), expected, "{source}");
         }
     }
 }

@@ -24,40 +24,24 @@ fn variables() -> BTreeMap<String, String> {
 }
 
 fn missing(names: &[&str]) -> Result<&'static str, RenderError> {
-    Err(RenderError::Missing(
-        names.iter().map(ToString::to_string).collect(),
-    ))
+    Err(RenderError::Missing(names.iter().map(ToString::to_string).collect()))
 }
 
 #[test]
 fn rendering() {
-    let not_a_time = Err(RenderError::NotATime {
-        value: "gold".to_owned(),
-    });
+    let not_a_time = Err(RenderError::NotATime { value: "gold".to_owned() });
     for (source, expected) in [
         ("", Ok("")),
         ("Plain { text }\n", Ok("Plain { text }\n")),
         ("Hi {{name}}!", Ok("Hi ANNA smith!")),
         ("{{ html }}", Ok("<b>&amp;")),
-        (
-            "{{ contact.city }} {{ contact.address.zip }}",
-            Ok("Ghent 9000"),
-        ),
+        ("{{ contact.city }} {{ contact.address.zip }}", Ok("Ghent 9000")),
         ("{{ name | first_word | title }}", Ok("Anna")),
-        (
-            "{{ name | upper }}/{{ name | lower }}",
-            Ok("ANNA SMITH/anna smith"),
-        ),
-        (
-            "{{ starts_at | date }} {{ starts_at | time }}",
-            Ok("Sun, Nov 22 9:00 AM"),
-        ),
+        ("{{ name | upper }}/{{ name | lower }}", Ok("ANNA SMITH/anna smith")),
+        ("{{ starts_at | date }} {{ starts_at | time }}", Ok("Sun, Nov 22 9:00 AM")),
         ("{{ starts_at | date('%B %-d') }}", Ok("November 22")),
         ("{{ starts_at | time('%H:%M') }}", Ok("09:00")),
-        (
-            "See you {{ starts_at | relative }}",
-            Ok("See you tomorrow at 9:00 AM"),
-        ),
+        ("See you {{ starts_at | relative }}", Ok("See you tomorrow at 9:00 AM")),
         ("{{ plan | date }}", not_a_time),
         // Holes
         ("Hi {{ nick }}!", missing(&["nick"])),
@@ -67,22 +51,13 @@ fn rendering() {
         }),
         ("{{ 'x' ~ nick }}", missing(&["nick"])),
         ("{{ 'x' + nick }}{{ nick[0] }}", missing(&["nick"])),
-        (
-            "{{ nick | default('there') }} {{ blank | default('you') }}",
-            Ok("there you"),
-        ),
+        ("{{ nick | default('there') }} {{ blank | default('you') }}", Ok("there you")),
         ("{{ nick | title | default('there') }}", Ok("there")),
         ("{{ when | date | default('soon') }}", Ok("soon")),
         ("{{ nick | default(name) }}", Ok("ANNA smith")),
         ("{{ nick | default(nack) }}", missing(&["nack"])),
-        (
-            "{% if nick %}Hi {{ nick }}{% else %}Hello{% endif %}",
-            Ok("Hello"),
-        ),
-        (
-            "{% if plan == 'gold' %}VIP{% elif nick %}{{ nick }}{% endif %}",
-            Ok("VIP"),
-        ),
+        ("{% if nick %}Hi {{ nick }}{% else %}Hello{% endif %}", Ok("Hello")),
+        ("{% if plan == 'gold' %}VIP{% elif nick %}{{ nick }}{% endif %}", Ok("VIP")),
         ("{% if blank %}a{% else %}b{% endif %}", Ok("b")),
         ("{{ 'a' if nick else 'b' }}", Ok("b")),
     ] {
@@ -98,36 +73,21 @@ fn mistakes_are_found_before_sending() {
         ("Hi {{ name", "1:4 `{{` is never closed"),
         ("Hi {{ name }", "1:4 `{{` is never closed"),
         ("one\ntwo {{ name | shout }}", "2:5 filter shout is unknown"),
-        (
-            "{% if plan == 'x' %}{{ name | shout }}{% endif %}",
-            "1:21 filter shout is unknown",
-        ),
+        ("{% if plan == 'x' %}{{ name | shout }}{% endif %}", "1:21 filter shout is unknown"),
         ("é {{ first name }}", "1:3 unexpected input"),
         ("{{ }}", "1:1 "),
         ("{% if name %}x", "1:1 "),
         ("x{% endif %}", "1:1 "),
-        (
-            "{% for x in name %}{{ x }}{% endfor %}",
-            "1:1 `{% for %}` cannot be used",
-        ),
+        ("{% for x in name %}{{ x }}{% endfor %}", "1:1 `{% for %}` cannot be used"),
         ("{{ 'x' * 100000000 }}", "1:1 `*` cannot be used"),
         ("{{ name() }}", "1:1 "),
         ("{{ name.upper() }}", "1:1 "),
         ("{{ range(9) }}", "1:1 "),
         ("{{ name + 1 }}", "1:1 "),
-        (
-            "{{ starts_at | date('%!') }}",
-            "1:1 the format \"%!\" cannot be used",
-        ),
+        ("{{ starts_at | date('%!') }}", "1:1 the format \"%!\" cannot be used"),
         ("{{ starts_at | date(1, 2) }}", "1:1 "),
-        (
-            "{{ contact }} {{ contact.city }}",
-            "1:15 `contact` is used alone and with a dot",
-        ),
-        (
-            "{{ a.b.c }} {{ a.b }}",
-            "1:1 `a.b` is used alone and with a dot",
-        ),
+        ("{{ contact }} {{ contact.city }}", "1:15 `contact` is used alone and with a dot"),
+        ("{{ a.b.c }} {{ a.b }}", "1:1 `a.b` is used alone and with a dot"),
     ] {
         let error = Template::parse(source).expect_err(source);
         let shown = format!("{}:{} {}", error.line, error.column, error.problem);
@@ -135,10 +95,7 @@ fn mistakes_are_found_before_sending() {
         assert!(shown.contains(": "), "{shown} says how to fix it");
     }
     let long = "x".repeat(SOURCE_BYTES_MAX + 1);
-    assert_eq!(
-        Template::parse(&long).unwrap_err().problem,
-        Problem::TooLong
-    );
+    assert_eq!(Template::parse(&long).unwrap_err().problem, Problem::TooLong);
 }
 
 #[test]

@@ -31,20 +31,13 @@ pub struct Options {
 impl Options {
     /// The usual number of connections to `url`.
     pub fn new(url: impl Into<String>) -> Self {
-        Self {
-            url: url.into(),
-            connections_max: 16,
-        }
+        Self { url: url.into(), connections_max: 16 }
     }
 }
 
 #[derive(Clone)]
 enum Pools {
-    Sqlite {
-        writer: SqlitePool,
-        readers: SqlitePool,
-        path: PathBuf,
-    },
+    Sqlite { writer: SqlitePool, readers: SqlitePool, path: PathBuf },
     Postgres(PgPool),
 }
 
@@ -119,9 +112,7 @@ impl Db {
     /// Closes every connection.
     pub async fn close(&self) {
         match &self.pools {
-            Pools::Sqlite {
-                writer, readers, ..
-            } => {
+            Pools::Sqlite { writer, readers, .. } => {
                 readers.close().await;
                 writer.close().await;
             }
@@ -145,9 +136,7 @@ impl Db {
                             current_setting('fsync'), current_setting('synchronous_commit')";
                 let (version, fsync, commit): (i64, String, String) = tx.one(text, ()).await?;
                 if version < POSTGRES_VERSION_MIN {
-                    return Err(Error::Setting(
-                        "PostgreSQL 15 or later is needed".to_owned(),
-                    ));
+                    return Err(Error::Setting("PostgreSQL 15 or later is needed".to_owned()));
                 }
                 if fsync == "off" || commit == "off" {
                     return Err(Error::Setting(format!(
@@ -162,10 +151,7 @@ impl Db {
 }
 
 fn version_number(version: &str) -> i64 {
-    version
-        .split('.')
-        .take(3)
-        .fold(0, |number, part| number * 1000 + part.parse().unwrap_or(0))
+    version.split('.').take(3).fold(0, |number, part| number * 1000 + part.parse().unwrap_or(0))
 }
 
 async fn open_sqlite(url: &str) -> Result<Pools> {
@@ -182,10 +168,7 @@ async fn open_sqlite(url: &str) -> Result<Pools> {
         .statement_cache_capacity(200);
     let path = options.get_filename().to_path_buf();
     let opened = |error: sqlx::Error| {
-        Error::Setting(format!(
-            "cannot open the database file {}: {error}",
-            path.display()
-        ))
+        Error::Setting(format!("cannot open the database file {}: {error}", path.display()))
     };
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
@@ -199,11 +182,7 @@ async fn open_sqlite(url: &str) -> Result<Pools> {
         .connect_with(options.pragma("query_only", "1"))
         .await
         .map_err(opened)?;
-    Ok(Pools::Sqlite {
-        writer,
-        readers,
-        path,
-    })
+    Ok(Pools::Sqlite { writer, readers, path })
 }
 
 async fn open_postgres(options: &Options) -> Result<Pools> {

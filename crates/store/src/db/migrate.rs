@@ -15,10 +15,7 @@ const LOCK: i64 = 0x4C45_4447_4552;
 pub(super) async fn run(db: &Db) -> Result<()> {
     let mut tx = db.begin().await?;
     // SQLite's write transaction is the lock already.
-    let lock = dialects(
-        "select $1",
-        "select 1::bigint from pg_advisory_xact_lock($1)",
-    );
+    let lock = dialects("select $1", "select 1::bigint from pg_advisory_xact_lock($1)");
     let _: (i64,) = tx.one(lock, (LOCK,)).await?;
     let table = "create table if not exists migration (
                    name text primary key, applied_at bigint not null)";
@@ -33,12 +30,7 @@ pub(super) async fn run(db: &Db) -> Result<()> {
         if done.iter().any(|(applied,)| applied == name) {
             continue;
         }
-        tx.script(if tx.engine() == Engine::Sqlite {
-            sqlite
-        } else {
-            postgres
-        })
-        .await?;
+        tx.script(if tx.engine() == Engine::Sqlite { sqlite } else { postgres }).await?;
         let at = tx.now().0;
         tx.execute(
             "insert into migration (name, applied_at) values ($1, $2)",

@@ -86,12 +86,8 @@ impl From<sqlx::Error> for Error {
             return Self::Conflict;
         }
         if refusal.is_unique_violation() {
-            let table = refusal
-                .constraint()
-                .map_or_else(|| refusal.message(), |name| name);
-            return Self::Exists {
-                table: table.to_owned(),
-            };
+            let table = refusal.constraint().map_or_else(|| refusal.message(), |name| name);
+            return Self::Exists { table: table.to_owned() };
         }
         Self::Engine(error)
     }
@@ -100,13 +96,5 @@ impl From<sqlx::Error> for Error {
 /// Asserts that a guarded statement changed exactly `wanted` rows.
 pub fn expect_rows(what: &'static str, wanted: usize, found: u64) -> Result<()> {
     let wanted = u64::try_from(wanted).unwrap_or(u64::MAX);
-    if wanted == found {
-        Ok(())
-    } else {
-        Err(Error::RowCount {
-            what,
-            wanted,
-            found,
-        })
-    }
+    if wanted == found { Ok(()) } else { Err(Error::RowCount { what, wanted, found }) }
 }

@@ -28,11 +28,7 @@ pub struct Rows {
 impl Rows {
     /// A batch of `len` rows without columns yet.
     pub fn of(len: usize) -> Self {
-        Self {
-            names: Vec::new(),
-            columns: Vec::new(),
-            len,
-        }
+        Self { names: Vec::new(), columns: Vec::new(), len }
     }
 
     /// How many rows.
@@ -52,10 +48,7 @@ impl Rows {
         name: &'static str,
         values: impl IntoIterator<Item = T>,
     ) -> Self {
-        self.with(
-            name,
-            Column::Int(values.into_iter().map(Into::into).collect()),
-        )
+        self.with(name, Column::Int(values.into_iter().map(Into::into).collect()))
     }
 
     /// Adds a column of texts.
@@ -65,10 +58,7 @@ impl Rows {
         name: &'static str,
         values: impl IntoIterator<Item = T>,
     ) -> Self {
-        self.with(
-            name,
-            Column::Text(values.into_iter().map(Into::into).collect()),
-        )
+        self.with(name, Column::Text(values.into_iter().map(Into::into).collect()))
     }
 
     /// Adds a column of byte strings.
@@ -78,10 +68,7 @@ impl Rows {
         name: &'static str,
         values: impl IntoIterator<Item = T>,
     ) -> Self {
-        self.with(
-            name,
-            Column::Bytes(values.into_iter().map(Into::into).collect()),
-        )
+        self.with(name, Column::Bytes(values.into_iter().map(Into::into).collect()))
     }
 
     fn with(mut self, name: &'static str, column: Column) -> Self {
@@ -90,10 +77,7 @@ impl Rows {
             Column::Text(values) => values.len(),
             Column::Bytes(values) => values.len(),
         };
-        assert_eq!(
-            len, self.len,
-            "column {name} has as many values as the batch has rows"
-        );
+        assert_eq!(len, self.len, "column {name} has as many values as the batch has rows");
         self.names.push(name);
         self.columns.push(column);
         self

@@ -14,10 +14,7 @@ pub struct Sql {
 
 impl From<&'static str> for Sql {
     fn from(text: &'static str) -> Self {
-        Self {
-            sqlite: text,
-            postgres: text,
-        }
+        Self { sqlite: text, postgres: text }
     }
 }
 
@@ -64,19 +61,13 @@ macro_rules! run_batch {
             Inner::Sqlite($on) => {
                 let mut arguments = $params.sqlite()?;
                 $rows.bind_sqlite(&mut arguments)?;
-                let $query = (
-                    AssertSqlSafe(sql.sqlite.replace("{rows}", &source)),
-                    arguments,
-                );
+                let $query = (AssertSqlSafe(sql.sqlite.replace("{rows}", &source)), arguments);
                 $run
             }
             Inner::Postgres($on) => {
                 let mut arguments = $params.postgres()?;
                 $rows.bind_postgres(&mut arguments)?;
-                let $query = (
-                    AssertSqlSafe(sql.postgres.replace("{rows}", &source)),
-                    arguments,
-                );
+                let $query = (AssertSqlSafe(sql.postgres.replace("{rows}", &source)), arguments);
                 $run
             }
         }
@@ -89,17 +80,11 @@ const fn count<P: Params>(_: &P) -> usize {
 
 impl Tx {
     pub(super) fn sqlite(inner: Transaction<'static, Sqlite>, now: Instant) -> Self {
-        Self {
-            inner: Inner::Sqlite(inner),
-            now,
-        }
+        Self { inner: Inner::Sqlite(inner), now }
     }
 
     pub(super) fn postgres(inner: Transaction<'static, Postgres>, now: Instant) -> Self {
-        Self {
-            inner: Inner::Postgres(inner),
-            now,
-        }
+        Self { inner: Inner::Postgres(inner), now }
     }
 
     /// The instant this transaction stands for; SQL never asks a clock.
@@ -118,10 +103,7 @@ impl Tx {
     /// Runs a statement; the number of rows it changed.
     pub async fn execute(&mut self, sql: impl Into<Sql>, params: impl Params) -> Result<u64> {
         Ok(run!(self, sql, params, |query, on| {
-            sqlx::query_with(query.0, query.1)
-                .execute(&mut **on)
-                .await?
-                .rows_affected()
+            sqlx::query_with(query.0, query.1).execute(&mut **on).await?.rows_affected()
         }))
     }
 
@@ -132,17 +114,13 @@ impl Tx {
         params: impl Params,
     ) -> Result<Option<R>> {
         Ok(run!(self, sql, params, |query, on| {
-            sqlx::query_as_with(query.0, query.1)
-                .fetch_optional(&mut **on)
-                .await?
+            sqlx::query_as_with(query.0, query.1).fetch_optional(&mut **on).await?
         }))
     }
 
     /// The one row of a statement that always has one (a count, a sum).
     pub async fn one<R: Row>(&mut self, sql: impl Into<Sql>, params: impl Params) -> Result<R> {
-        self.optional(sql, params)
-            .await?
-            .ok_or(super::Error::Missing("row"))
+        self.optional(sql, params).await?.ok_or(super::Error::Missing("row"))
     }
 
     /// All rows; the statement bounds their number.
@@ -152,9 +130,7 @@ impl Tx {
         params: impl Params,
     ) -> Result<Vec<R>> {
         Ok(run!(self, sql, params, |query, on| {
-            sqlx::query_as_with(query.0, query.1)
-                .fetch_all(&mut **on)
-                .await?
+            sqlx::query_as_with(query.0, query.1).fetch_all(&mut **on).await?
         }))
     }
 
@@ -169,10 +145,7 @@ impl Tx {
             return Ok(0);
         }
         Ok(run_batch!(self, sql, params, rows, |query, on| {
-            sqlx::query_with(query.0, query.1)
-                .execute(&mut **on)
-                .await?
-                .rows_affected()
+            sqlx::query_with(query.0, query.1).execute(&mut **on).await?.rows_affected()
         }))
     }
 
@@ -187,9 +160,7 @@ impl Tx {
             return Ok(Vec::new());
         }
         Ok(run_batch!(self, sql, params, rows, |query, on| {
-            sqlx::query_as_with(query.0, query.1)
-                .fetch_all(&mut **on)
-                .await?
+            sqlx::query_as_with(query.0, query.1).fetch_all(&mut **on).await?
         }))
     }
 

@@ -39,9 +39,7 @@ async fn run(program: OsString, arguments: Vec<OsString>) -> io::Result<ExitStat
         None => Some(Cluster::start()?),
     };
     if let Some(cluster) = &cluster {
-        command
-            .env(URL_VARIABLE, cluster.url())
-            .env("TMPDIR", cluster.temp_dir());
+        command.env(URL_VARIABLE, cluster.url()).env("TMPDIR", cluster.temp_dir());
     }
     await_end(command.spawn()?).await
 }
@@ -80,11 +78,7 @@ mod tests {
     #[test]
     fn exit_codes_are_a_shells() {
         for (raw, expected) in [(0, 0), (100 << 8, 100), (9, 137), (15, 143)] {
-            assert_eq!(
-                exit_code(ExitStatus::from_raw(raw)),
-                expected,
-                "wait status {raw}"
-            );
+            assert_eq!(exit_code(ExitStatus::from_raw(raw)), expected, "wait status {raw}");
         }
     }
 }

@@ -183,9 +183,6 @@ mod tests {
             page_size: Some(1000),
             ..ListFilter::default()
         };
-        assert_eq!(
-            filter.encode(),
-            "To=%2B15105550123&DateSent%3E=2026-11-20&PageSize=1000"
-        );
+        assert_eq!(filter.encode(), "To=%2B15105550123&DateSent%3E=2026-11-20&PageSize=1000");
     }
 }

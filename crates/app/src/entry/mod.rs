@@ -1,0 +1,6 @@
+//! Where the outside asks: HTTP, Twilio's hooks, the progress page, the command line.
+
+pub mod app;
+pub mod cli;
+pub mod http;
+pub mod settings;
