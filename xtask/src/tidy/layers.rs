@@ -176,7 +176,7 @@ mod tests {
             ("delivery/gate.rs", "use crate::{flow::inbox, finance, entry};", 2),
             ("finance/mod.rs", "fn a() { crate::delivery::gate::ask() }", 1),
             ("finance.rs", "use crate::wiring::App;", 1),
-            ("finance/rates.rs", "use crate::config::Rates;", 0),
+            ("finance/rates.rs", "use crate::seam::Clock;", 0),
             ("finance/rates.rs", "use super::super::delivery;", 1),
             ("finance/mod.rs", "use super::flow;", 1),
             ("finance/rates.rs", "use super::delivery;", 0),

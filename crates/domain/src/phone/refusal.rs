@@ -142,7 +142,7 @@ mod tests {
             ("+19005550123", false, None),
             ("+15005550006", false, Some("test_number")),
             ("+15005550006", true, None),
-            ("+19005550123", true, Some("nanp_premium")),
+            ("+19002345678", true, Some("nanp_premium")),
             ("+14159761234", true, Some("nanp_premium")),
             ("+447011234567", true, Some("personal_number")),
             ("+33884012345", true, Some("shared_cost")),

@@ -1,0 +1,9 @@
+//! The heart of the product, driven in this process on both engines: claims, dispatch, facts,
+//! takeover, money. The carrier is a fake that keeps its own record; the database is real.
+
+mod campaigns;
+mod control;
+mod failures;
+mod harness;
+mod money;
+mod quiet;

@@ -1,0 +1,39 @@
+//! Nobody is texted at night: each recipient's own.
+
+use domain::campaign::State;
+use domain::permit::Consent;
+use std::time::Duration;
+use testkit::Engine;
+
+use crate::harness::{Shop, phone, word};
+
+testkit::both_engines!(a_campaign_waits_for_each_recipients_morning);
+
+async fn a_campaign_waits_for_each_recipients_morning(engine: Engine) {
+    // Half past seven in New York, half past four in Los Angeles, half past noon in London.
+    let shop = Shop::open_at(engine, "2026-11-21T12:30:00Z").await;
+    let zones = [None, Some("America/Los_Angeles"), Some("Europe/London")];
+    let words: Vec<_> = (0..30)
+        .map(|n| {
+            let mut one = word(&phone(n), Some(Consent::OptedIn));
+            one.timezone = zones[n % 3].map(str::to_owned);
+            one
+        })
+        .collect();
+    shop.keep(&words).await;
+    shop.credits(30, "first").await;
+    let process = shop.start();
+    let id = shop.campaign("Good morning", false).await;
+    shop.wait(id, |status| status.counts.sent == 10 && status.counts.deferred == 20).await;
+    assert_eq!(shop.available().await, 20, "nothing is reserved for what waits");
+    shop.clock.advance(Duration::from_secs(30 * 60));
+    shop.wait(id, |status| status.counts.sent == 20 && status.counts.deferred == 10).await;
+    shop.clock.advance(Duration::from_secs(2 * 3600 + 59 * 60));
+    shop.tick().await;
+    assert_eq!(shop.status(id).await.counts.deferred, 10, "a minute to eight in Los Angeles");
+    shop.clock.advance(Duration::from_secs(60));
+    shop.wait_state(id, State::Completed).await;
+    assert_eq!(shop.carrier.accepted().len(), 30);
+    shop.assert_audit().await;
+    process.stop().await;
+}
