@@ -1,0 +1,39 @@
+//! `ledgerline inspect`: what the rules say of one text, number, time or webhook. Needs no
+//! database.
+//!
+//! [`lines`] answers many inputs, a JSON object each; without `--jsonl` one input is answered for
+//! a person. Each kind of input is a file; the rules themselves are in `domain` and `twilio`.
+
+mod lines;
+mod phone;
+mod quiet_hours;
+mod segments;
+mod signature;
+
+use clap::Subcommand;
+
+use super::failure::Result;
+use super::outlet::Outlet;
+
+/// What can be inspected.
+#[derive(Debug, Subcommand)]
+pub enum Subject {
+    /// How a text is encoded and split, and what it costs
+    Segments(segments::Wanted),
+    /// Whether a phone number is valid, and what it is for
+    Phone(phone::Wanted),
+    /// Whether a moment lies in quiet hours, and when they end
+    QuietHours(quiet_hours::Wanted),
+    /// Whether a webhook was signed by Twilio
+    TwilioSignature(signature::Wanted),
+}
+
+/// Runs the command.
+pub fn run(subject: Subject, out: Outlet) -> Result {
+    match subject {
+        Subject::Segments(wanted) => segments::run(wanted, out),
+        Subject::Phone(wanted) => phone::run(wanted, out),
+        Subject::QuietHours(wanted) => quiet_hours::run(&wanted, out),
+        Subject::TwilioSignature(wanted) => signature::run(wanted, out),
+    }
+}

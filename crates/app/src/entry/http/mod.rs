@@ -1,0 +1,34 @@
+//! The HTTP side: the JSON API under `/v1`, the carrier's hooks, health, documentation and the
+//! public progress page.
+//!
+//! [`router`] is the table of routes; one family of endpoints stands in one file. An endpoint
+//! reads its request with the extractors of [`auth`], [`json`], [`idempotency`] and [`page`],
+//! calls `flow`, and answers; what may be done is decided below, never here. Every refusal leaves
+//! through [`problem`].
+
+mod accounts;
+mod assets;
+mod auth;
+mod campaigns;
+mod contacts;
+mod docs;
+mod guard;
+mod health;
+mod hooks;
+mod idempotency;
+mod json;
+mod messages;
+pub mod metrics;
+pub mod openapi;
+mod page;
+mod params;
+pub mod problem;
+mod quote;
+mod router;
+mod senders;
+mod server;
+mod wallet;
+pub mod watch;
+
+pub use router::router;
+pub use server::serve;

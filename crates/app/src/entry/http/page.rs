@@ -1,0 +1,120 @@
+//! Lists, page by page: `?limit=&cursor=` to `{"data":[…],"next_cursor":…}`.
+//!
+//! A cursor spells the list it belongs to and the key of the last row that was answered. Callers
+//! pass it back as it is; it grants nothing, since every list is read within the caller's account.
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use data_encoding::BASE32_NOPAD;
+use serde::Serialize;
+
+use super::params::Query;
+use super::problem::{Problem, Result};
+
+/// Rows of a page when the caller does not say.
+const LIMIT_USUAL: i64 = 50;
+
+/// Which list a cursor belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum List {
+    /// Accounts by id.
+    Accounts = b'a',
+    /// Ledger lines by number.
+    Ledger = b'l',
+    /// Senders by id.
+    Senders = b's',
+    /// Contacts by id.
+    Contacts = b'c',
+    /// Campaigns by id, newest first.
+    Campaigns = b'm',
+    /// Recipients by position.
+    Recipients = b'r',
+}
+
+/// The wanted page.
+#[derive(Debug)]
+pub struct Page {
+    limit: i64,
+    cursor: Option<String>,
+}
+
+/// A page of a list.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct PageOut<T> {
+    /// The rows.
+    pub data: Vec<T>,
+    /// Pass it as `cursor` for the next page; `null` on the last one.
+    pub next_cursor: Option<String>,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Page {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
+        let query = Query::from_request_parts(parts, state).await?;
+        query.only(&["limit", "cursor"])?;
+        Self::of(&query)
+    }
+}
+
+impl Page {
+    /// The page that a query asks for.
+    pub fn of(query: &Query) -> Result<Self> {
+        let limit = match query.find("limit") {
+            None => LIMIT_USUAL,
+            Some(text) => {
+                text.parse().ok().filter(|n| (1..=store::PAGE_ROWS_MAX).contains(n)).ok_or_else(
+                    || {
+                        let words = format!("write a number from 1 to {}", store::PAGE_ROWS_MAX);
+                        Problem::invalid("limit", words)
+                    },
+                )?
+            }
+        };
+        Ok(Self { limit, cursor: query.find("cursor").map(str::to_owned) })
+    }
+
+    /// One row more than wanted, so that it is known whether there is a next page.
+    pub const fn rows(&self) -> i64 {
+        self.limit + 1
+    }
+
+    /// The key after which the page begins.
+    pub fn after<const BYTES: usize>(&self, list: List) -> Result<Option<[u8; BYTES]>> {
+        let Some(text) = &self.cursor else { return Ok(None) };
+        let spelled = BASE32_NOPAD.decode(text.to_ascii_uppercase().as_bytes()).ok();
+        let key = spelled.as_deref().and_then(|bytes| match bytes.split_first() {
+            Some((&mark, key)) if mark == list as u8 => key.try_into().ok(),
+            _ => None,
+        });
+        match key {
+            Some(key) => Ok(Some(key)),
+            None => Err(Problem::malformed("cursor", "pass the next_cursor of this very list")),
+        }
+    }
+
+    /// Like [`Self::after`], for numbers.
+    pub fn after_number(&self, list: List) -> Result<Option<i64>> {
+        Ok(self.after(list)?.map(i64::from_be_bytes))
+    }
+
+    /// Cuts the surplus row off and spells the cursor. `key` tells a row's key.
+    pub fn out<R, T, K: AsRef<[u8]>>(
+        &self,
+        list: List,
+        mut rows: Vec<R>,
+        key: impl Fn(&R) -> K,
+        show: impl Fn(R) -> T,
+    ) -> PageOut<T> {
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let more = rows.len() > limit;
+        rows.truncate(limit);
+        let last = rows.last().filter(|_| more).map(|row| {
+            let mut whole = vec![list as u8];
+            whole.extend_from_slice(key(row).as_ref());
+            BASE32_NOPAD.encode(&whole).to_ascii_lowercase()
+        });
+        PageOut { data: rows.into_iter().map(show).collect(), next_cursor: last }
+    }
+}

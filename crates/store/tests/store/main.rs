@@ -1,0 +1,19 @@
+//! The store on both engines, from one body each.
+
+mod plans;
+mod schema;
+mod seam;
+mod wallets;
+
+use std::sync::Arc;
+
+use domain::instant::Instant;
+use domain::seam::VirtualClock;
+use store::{Db, Options};
+use testkit::Engine;
+
+/// Opens an engine's database at a fixed time.
+pub async fn open(engine: &Engine) -> Db {
+    let clock = Arc::new(VirtualClock::at(Instant(1_795_000_000_000_000)));
+    Db::open(&Options::new(engine.url()), clock).await.expect("opens")
+}

@@ -1,0 +1,58 @@
+//! One text serves both engines, batches arrive whole, and refusals say what they are.
+
+use store::{Error, Rows};
+use testkit::Engine;
+
+use crate::open;
+
+testkit::both_engines!(
+    a_batch_arrives_as_it_was_given,
+    a_transaction_without_commit_leaves_no_trace,
+    a_second_row_with_the_same_key_is_told_apart,
+);
+
+async fn a_batch_arrives_as_it_was_given(engine: Engine) {
+    let db = open(&engine).await;
+    let texts = ["", "O'Brien \"x\" \\ \u{1F600}", "line\nbreak\ttab", "NULL", "{rows}", "$1"];
+    let mut tx = db.begin().await.expect("begins");
+    let rows = Rows::of(6)
+        .int("n", [Some(0), Some(-1), Some(i64::MAX), Some(i64::MIN), None, Some(5)])
+        .text("words", texts.map(str::to_owned))
+        .bytes("raw", [Some(vec![]), Some(vec![0, 255]), None, Some(vec![7; 16]), None, None]);
+    let sql = "select r.n, r.words, r.raw, $1 + 0 from {rows}";
+    let found: Vec<(Option<i64>, String, Option<Vec<u8>>, i64)> =
+        tx.all_of(sql, (42i64,), rows).await.expect("reads");
+    assert_eq!(found.len(), 6);
+    assert_eq!(found.iter().map(|row| row.1.as_str()).collect::<Vec<_>>(), texts);
+    assert_eq!(found[2].0, Some(i64::MAX));
+    assert_eq!((found[3].0, found[4].0), (Some(i64::MIN), None));
+    assert_eq!(found[1].2.as_deref(), Some(&[0, 255][..]));
+    assert_eq!((found[2].2.as_ref(), found[3].2.as_ref().map(Vec::len)), (None, Some(16)));
+    assert!(found.iter().all(|row| row.3 == 42));
+}
+
+async fn a_transaction_without_commit_leaves_no_trace(engine: Engine) {
+    let db = open(&engine).await;
+    let added = "insert into rate (prefix, sender_kind, credits_per_segment, effective_from)
+                 values ('+', 'any', 1, 0)";
+    let mut tx = db.begin().await.expect("begins");
+    assert_eq!(tx.execute(added, ()).await.expect("adds"), 1);
+    drop(tx);
+    let mut tx = db.read().await.expect("reads");
+    let (n,): (i64,) = tx.one("select count(*) from rate", ()).await.expect("counts");
+    assert_eq!(n, 0);
+}
+
+async fn a_second_row_with_the_same_key_is_told_apart(engine: Engine) {
+    let db = open(&engine).await;
+    let added = "insert into rate (prefix, sender_kind, credits_per_segment, effective_from)
+                 values ($1, 'any', $2, 0)";
+    let mut tx = db.begin().await.expect("begins");
+    tx.execute(added, ("+1".to_owned(), 1i64)).await.expect("adds");
+    let again = tx.execute(added, ("+1".to_owned(), 2i64)).await;
+    assert!(matches!(again, Err(Error::Exists { .. })), "{again:?}");
+    drop(tx);
+    let mut tx = db.begin().await.expect("begins");
+    let refused = tx.execute(added, ("+2".to_owned(), 0i64)).await;
+    assert!(matches!(refused, Err(Error::Engine(_))), "{refused:?}");
+}
