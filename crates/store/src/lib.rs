@@ -23,7 +23,7 @@ pub mod streams;
 pub mod sweep;
 pub mod wallets;
 
-pub use db::{Db, Engine, Error, Options, Result, Rows, Sql, Tx, dialects};
+pub use db::{Db, Engine, Error, Options, Result, Rows, Sql, Tx, dialects, schema_version};
 
 use domain::ids::{ContactId, SenderId};
 

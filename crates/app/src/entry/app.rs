@@ -1,6 +1,6 @@
 //! The application: every long-lived part, built top to bottom in one place.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -106,7 +106,7 @@ impl App {
         let claimant = Claimant {
             owner: incarnation,
             lease: LEASE,
-            installation_sender: installation_sender(&settings, &twilio),
+            installation_sender: installation_sender(&settings),
             texts_max: CHUNK_TEXTS_MAX,
             window_max: WINDOW_MAX,
         };
@@ -206,18 +206,30 @@ pub async fn installation_secret(db: &Db, dice: &dyn Dice) -> store::Result<Secr
 /// One server at a time sends from an embedded database.
 fn lock_database(db: &Db) -> anyhow::Result<Option<std::fs::File>> {
     let Some(path) = db.path() else { return Ok(None) };
+    match lock_file(path)? {
+        Some(file) => Ok(Some(file)),
+        None => anyhow::bail!(
+            "another ledgerline server already sends from {}; stop it first, or use PostgreSQL \
+             for several servers",
+            path.display()
+        ),
+    }
+}
+
+/// Takes the lock of the database at `path`; `None` when somebody else has it.
+fn lock_file(path: &Path) -> std::io::Result<Option<std::fs::File>> {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     let file = std::fs::File::create(&name)?;
     let how = rustix::fs::FlockOperation::NonBlockingLockExclusive;
-    rustix::fs::flock(&file, how).map_err(|_| {
-        anyhow::anyhow!(
-            "another ledgerline server already sends from {}; stop it first, or use PostgreSQL \
-             for several servers",
-            path.display()
-        )
-    })?;
-    Ok(Some(file))
+    Ok(rustix::fs::flock(&file, how).is_ok().then_some(file))
+}
+
+/// Whether a server sends from this database now; `None` when a server elsewhere may do so
+/// unseen.
+pub fn is_served(db: &Db) -> Option<bool> {
+    let path = db.path()?;
+    lock_file(path).ok().map(|lock| lock.is_none())
 }
 
 fn state_dir(settings: &Settings, db: &Db) -> PathBuf {
@@ -244,14 +256,15 @@ fn sandbox_record(db: &Db) -> Option<PathBuf> {
     Some(PathBuf::from(name))
 }
 
-fn installation_sender(settings: &Settings, twilio: &Twilio) -> Option<From> {
-    if settings.twilio.is_none() {
+/// What texts of accounts without senders leave from, as set.
+pub fn installation_sender(settings: &Settings) -> Option<From> {
+    let Some(twilio) = &settings.twilio else {
         return Some(From {
             kind: SenderKind::LongCode,
             address: SANDBOX_NUMBER.to_owned(),
             segments_per_second: SANDBOX_SEGMENTS_PER_SECOND,
         });
-    }
+    };
     // A carrier other than Twilio's own is a sandbox or a test rig; it sets no pace.
     let own = twilio.api_base == super::settings::TWILIO_API_BASE;
     let pace = |kind: SenderKind| match own {

@@ -88,6 +88,15 @@ pub async fn import(
     Ok(done)
 }
 
+/// Every bad row of a file, for when [`Imported::rejected`] holds only the first of them.
+pub fn list_rejected(file: &[u8], owner: &Account) -> Result<Vec<Rejected>> {
+    let mut rows = Rows::open(file, owner.clone())?;
+    rows.rejected_max = usize::MAX;
+    let mut done = Imported::default();
+    while !rows.batch(&mut done)?.is_empty() {}
+    Ok(done.rejected)
+}
+
 /// Checks a file's header and counts nothing else.
 pub fn check_header(file: &[u8]) -> Result<Vec<String>> {
     let mut reader = reader(file);
@@ -140,6 +149,7 @@ struct Rows<'a> {
     names: Vec<String>,
     owner: Account,
     phones: HashSet<String>,
+    rejected_max: usize,
 }
 
 impl<'a> Rows<'a> {
@@ -153,6 +163,7 @@ impl<'a> Rows<'a> {
             names,
             owner,
             phones: HashSet::new(),
+            rejected_max: REJECTED_SHOWN_MAX,
         })
     }
 
@@ -180,7 +191,7 @@ impl<'a> Rows<'a> {
                 Ok(_) => done.duplicates += 1,
                 Err((field, value, reason)) => {
                     done.rejected_count += 1;
-                    if done.rejected.len() < REJECTED_SHOWN_MAX {
+                    if done.rejected.len() < self.rejected_max {
                         done.rejected.push(Rejected {
                             line,
                             field,

@@ -12,6 +12,11 @@ const STEPS: &[(&str, &str, &str)] = &[(
 /// Any number: all servers of an installation agree on it.
 const LOCK: i64 = 0x4C45_4447_4552;
 
+/// The name of the newest step, which every opened database has reached.
+pub fn schema_version() -> &'static str {
+    STEPS.last().map_or("none", |(name, ..)| name)
+}
+
 pub(super) async fn run(db: &Db) -> Result<()> {
     let mut tx = db.begin().await?;
     // SQLite's write transaction is the lock already.

@@ -11,6 +11,7 @@ mod rows;
 mod tx;
 
 pub use connect::{Db, Options};
+pub use migrate::schema_version;
 pub use params::{Params, Row};
 pub use rows::Rows;
 pub use tx::{Sql, Tx, dialects};

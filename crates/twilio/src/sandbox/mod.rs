@@ -1,1 +1,174 @@
-//! x
+//! The sandbox carrier: a Twilio-compatible HTTP server that texts nobody.
+//!
+//! It creates, shows, lists, cancels and redacts messages, calls back signed receipts, answers
+//! Twilio's magic numbers, and can be made slow, forgetful and broken ([`Knobs`]). It keeps its
+//! own record of what it accepted; that record is the ground truth of every test. Acceptance is
+//! recorded before anything is awaited, so a caller that dies meanwhile cannot undo it. It has no
+//! idempotency key, exactly like Twilio: whoever asks twice sends twice.
+//!
+//! Beside Twilio's paths it has its own under `/sandbox/`, for people and tests on this machine.
+
+mod control;
+mod create;
+mod knobs;
+mod messages;
+mod outbox;
+mod record;
+mod server;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use domain::seam::{Clock, Dice};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+pub use knobs::{KnobError, Knobs};
+pub use record::Summary;
+
+use outbox::Outbox;
+use record::Record;
+
+/// How to run a sandbox carrier.
+pub struct Options {
+    /// Where to listen; port 0 picks a free one.
+    pub bind: SocketAddr,
+    /// The only account and auth token accepted. `None`: every `AC…` account with any password is;
+    /// the password is remembered as the auth token that signs its receipts.
+    pub credentials: Option<(String, String)>,
+    /// Its behaviour to begin with.
+    pub knobs: Knobs,
+    /// A file that outlives the process: what was accepted is appended to it, and read again at
+    /// the next start. Receipts that nobody took yet are then sent again.
+    pub record: Option<PathBuf>,
+    /// Tells the time.
+    pub clock: Arc<dyn Clock>,
+    /// Rolls dice.
+    pub dice: Arc<dyn Dice>,
+}
+
+/// A running sandbox carrier; it stops when dropped.
+pub struct Sandbox {
+    addr: SocketAddr,
+    shared: Arc<Shared>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    credentials: Option<(String, String)>,
+    learnt_tokens: RwLock<HashMap<String, String>>,
+    knobs: RwLock<Knobs>,
+    record: Mutex<Record>,
+    outbox: Outbox,
+    clock: Arc<dyn Clock>,
+    dice: Arc<dyn Dice>,
+}
+
+impl Sandbox {
+    /// Starts the carrier.
+    pub async fn start(options: Options) -> io::Result<Self> {
+        let listener = TcpListener::bind(options.bind).await?;
+        let addr = listener.local_addr()?;
+        let record = Record::open(options.record.as_deref())?;
+        let shared = Arc::new(Shared {
+            credentials: options.credentials,
+            learnt_tokens: RwLock::default(),
+            knobs: RwLock::new(options.knobs),
+            record: Mutex::new(record),
+            outbox: Outbox::default(),
+            clock: options.clock,
+            dice: options.dice,
+        });
+        outbox::resume(&shared);
+        let tasks = vec![
+            tokio::spawn(server::run(Arc::clone(&shared), listener)),
+            tokio::spawn(outbox::run(Arc::clone(&shared))),
+        ];
+        Ok(Self { addr, shared, tasks })
+    }
+
+    /// Where it listens.
+    pub const fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// What it accepted, in numbers.
+    pub fn summary(&self) -> Summary {
+        self.shared.summary()
+    }
+
+    /// Every accepted message as `(sid, to, body)`, oldest first.
+    pub fn accepted(&self) -> Vec<(String, String, String)> {
+        self.shared.record().accepted()
+    }
+
+    /// Changes its behaviour.
+    pub fn set_knobs(&self, knobs: Knobs) {
+        *self.shared.knobs.write().unwrap_or_else(PoisonError::into_inner) = knobs;
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl Shared {
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn knobs(&self) -> Knobs {
+        *self.knobs.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn summary(&self) -> Summary {
+        Summary { receipts_pending: self.outbox.pending(), ..self.record().summary() }
+    }
+
+    /// True for about this share of the calls.
+    fn happens(&self, share: f64) -> bool {
+        const GRAIN: u32 = 1_000_000;
+        share > 0.0 && {
+            let roll = u32::try_from(self.dice.below(u64::from(GRAIN))).unwrap_or(GRAIN);
+            f64::from(roll) < share * f64::from(GRAIN)
+        }
+    }
+
+    /// The token that signs receipts of an account.
+    fn token_of(&self, account: &str) -> String {
+        match &self.credentials {
+            Some((sid, token)) if sid == account => token.clone(),
+            _ => {
+                let learnt = self.learnt_tokens.read().unwrap_or_else(PoisonError::into_inner);
+                learnt.get(account).cloned().unwrap_or_default()
+            }
+        }
+    }
+
+    /// Whether this user and password open this account.
+    fn admits(&self, account: &str, user: &str, password: &str) -> bool {
+        use subtle::ConstantTimeEq as _;
+        if let Some((sid, token)) = &self.credentials {
+            let same = |a: &str, b: &str| bool::from(a.as_bytes().ct_eq(b.as_bytes()));
+            return same(sid, account) & same(sid, user) & same(token, password);
+        }
+        if !account.starts_with("AC") || user != account || password.is_empty() {
+            return false;
+        }
+        let learnt = self.learnt_tokens.read().unwrap_or_else(PoisonError::into_inner);
+        if learnt.get(account).is_some_and(|token| token == password) {
+            return true;
+        }
+        drop(learnt);
+        let mut learnt = self.learnt_tokens.write().unwrap_or_else(PoisonError::into_inner);
+        learnt.insert(account.to_owned(), password.to_owned());
+        true
+    }
+}

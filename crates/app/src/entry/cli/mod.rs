@@ -8,11 +8,9 @@
 mod account;
 mod audit;
 mod campaign;
-mod carrier;
 mod command;
 mod contacts;
 mod credits;
-mod demo;
 mod failure;
 mod inspect;
 mod key;
@@ -20,7 +18,6 @@ mod log;
 mod migrate;
 mod outlet;
 mod progress;
-mod serve;
 mod watch;
 mod workplace;
 

@@ -194,12 +194,16 @@ impl Once {
         value: &T,
     ) -> Result<Answer> {
         let answer = Answer::new(status, value);
-        if self.key.is_none() {
-            return Ok(answer);
+        let Some(key) = &self.key else { return Ok(answer) };
+        let mut tx = app.db.begin().await?;
+        let kept = idempotency::take_key(&mut tx, account, &key.key, key.hash).await?;
+        if let Some(kept) = kept {
+            return self.replay(kept);
         }
-        let value = serde_json::value::RawValue::from_string(answer.body)
-            .map_err(|error| Problem::internal(error.to_string()))?;
-        self.run(app, account, async |_: &mut Tx| Ok((status, &value))).await
+        let (status, body) = (answer.status.as_u16(), &answer.body);
+        idempotency::keep_answer(&mut tx, account, &key.key, status, body).await?;
+        tx.commit().await?;
+        Ok(answer)
     }
 
     /// Gives an answer that was kept, if it was for this request.

@@ -58,13 +58,19 @@ fn answer_lines<In: DeserializeOwned, Out: Serialize>(
             output.write_all(b"{\"_meta\":true}\n")?;
             continue;
         }
-        match serde_json::from_slice::<In>(text) {
-            Ok(wanted) => match answer(wanted) {
-                Ok(answer) => tell(&mut output, &answer)?,
-                Err(problem) => tell(&mut output, &Problem { error: &problem })?,
-            },
-            Err(error) => tell(&mut output, &Problem { error: &in_words(&error) })?,
+        match read(text).and_then(&answer) {
+            Ok(answer) => tell(&mut output, &answer)?,
+            Err(problem) => tell(&mut output, &Problem { error: &problem })?,
         }
+    }
+}
+
+fn read<In: DeserializeOwned>(text: &[u8]) -> std::result::Result<In, String> {
+    // The library would take an array for an object's values in order.
+    match text.trim_ascii_start().first() {
+        Some(b'{') => serde_json::from_slice(text).map_err(|error| in_words(&error)),
+        Some(_) => Err("the line is no JSON object".to_owned()),
+        None => Err("the line is empty".to_owned()),
     }
 }
 
@@ -84,7 +90,7 @@ fn is_about_the_file(text: &[u8]) -> bool {
 fn in_words(error: &serde_json::Error) -> String {
     let text = error.to_string();
     match text.rsplit_once(" at line ") {
-        _ if error.is_eof() => "the line is empty or cut off".to_owned(),
+        _ if error.is_eof() => "the line is cut off".to_owned(),
         Some((problem, _)) if error.is_data() => problem.to_owned(),
         Some((problem, _)) => format!("{problem} at column {}", error.column()),
         None => text,
@@ -132,23 +138,15 @@ mod tests {
         let expected = [
             r#"{"_meta":true}"#,
             r#"{"double":2}"#,
-            r#"{"error":"the line is empty or cut off"}"#,
+            r#"{"error":"the line is empty"}"#,
             r#"{"error":"too large"}"#,
             r#"{"error":"missing field `n`"}"#,
-            r#"{"error":"the line is empty or cut off"}"#,
-            r#"{"error":"trailing characters at column 2"}"#,
+            r#"{"error":"the line is cut off"}"#,
+            r#"{"error":"the line is no JSON object"}"#,
             r#"{"error":"trailing characters at column 10"}"#,
             r#"{"double":42}"#,
         ];
-        let told = answers(input.as_bytes());
-        let told: Vec<&str> = told.lines().collect();
-        // An array is read as the fields in order, so only its surplus is refused.
-        assert_eq!(told.len(), expected.len(), "{told:?}");
-        for (nth, (told, expected)) in told.iter().zip(expected).enumerate() {
-            if nth != 6 {
-                assert_eq!(*told, expected, "line {nth}");
-            }
-        }
+        assert_eq!(answers(input.as_bytes()).lines().collect::<Vec<_>>(), expected);
     }
 
     #[test]

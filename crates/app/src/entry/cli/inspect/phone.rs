@@ -5,7 +5,7 @@ use domain::phone::{self, Inspection, NumberType};
 use serde::Deserialize;
 
 use super::lines;
-use crate::entry::cli::failure::{Failure, Result, usage};
+use crate::entry::cli::failure::{Result, usage};
 use crate::entry::cli::outlet::{Outlet, faint, mark, strong};
 
 /// What to inspect.
@@ -43,8 +43,7 @@ pub fn run(wanted: Wanted, out: Outlet) -> Result {
     };
     let region = wanted.region.as_deref();
     let found = phone::inspect(&typed, region);
-    out.tell(&found, || in_words(&typed, region, &found))?;
-    if found.valid { Ok(()) } else { Err(Failure::Told) }
+    out.tell(&found, || in_words(&typed, region, &found))
 }
 
 fn in_words(typed: &str, region: Option<&str>, found: &Inspection) -> String {

@@ -1,0 +1,125 @@
+//! The table of routes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, FromRef};
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+use metrics_exporter_prometheus::PrometheusHandle;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::openapi::{self, Document};
+use super::server::Closing;
+use super::watch::Watchers;
+use super::{
+    accounts, assets, campaigns, contacts, docs, guard, health, hooks, messages, metrics, quote,
+    senders, wallet, watch,
+};
+use crate::entry::app::App;
+
+const JSON_BYTES_MAX: usize = 256 << 10;
+const CSV_BYTES_MAX: usize = 64 << 20;
+const RECEIPT_BYTES_MAX: usize = 64 << 10;
+/// An answer takes at most this long; an import's longer.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+const IMPORT_MAX: Duration = Duration::from_secs(600);
+
+/// What endpoints work with.
+#[derive(Clone)]
+pub struct Web {
+    app: Arc<App>,
+    watchers: Arc<Watchers>,
+    document: Arc<Document>,
+    metrics: PrometheusHandle,
+}
+
+macro_rules! parts {
+    ($($part:ident: $kind:ty),*) => {$(
+        impl FromRef<Web> for $kind {
+            fn from_ref(web: &Web) -> Self {
+                web.$part.clone()
+            }
+        }
+    )*};
+}
+parts!(app: Arc<App>, watchers: Arc<Watchers>, document: Arc<Document>, metrics: PrometheusHandle);
+
+/// Every route, ready to be served. Live pages end only with their campaigns; see
+/// [`super::serve`] for a server that ends them when it closes.
+pub fn router(app: Arc<App>) -> Router {
+    router_until(app, Closing::never())
+}
+
+/// Every route; live pages end when the server closes.
+pub(super) fn router_until(app: Arc<App>, closing: Closing) -> Router {
+    let (api, document) = api().split_for_parts();
+    let web = Web {
+        watchers: Arc::new(Watchers::new(Arc::clone(&app), closing)),
+        document: Arc::new(openapi::finish(document)),
+        metrics: metrics::install(),
+        app: Arc::clone(&app),
+    };
+    let import = Router::new()
+        .route("/v1/contacts/import", post(contacts::import_csv))
+        .layer(DefaultBodyLimit::max(CSV_BYTES_MAX))
+        .layer(from_fn_with_state(IMPORT_MAX, guard::limit_time));
+    let hooks = Router::new()
+        .route("/hooks/twilio/status/{token}", post(hooks::twilio_status))
+        .layer(DefaultBodyLimit::max(RECEIPT_BYTES_MAX));
+    let pages = Router::new()
+        .route("/docs", get(docs::page))
+        .route("/watch/{token}", get(watch::page))
+        .route("/watch/{token}/events", get(watch::events))
+        .route("/assets/{name}", get(assets::asset))
+        .layer(from_fn(guard::guard_page));
+    api.layer(from_fn_with_state(ANSWER_MAX, guard::limit_time))
+        .merge(import)
+        .merge(hooks)
+        .merge(pages)
+        .route("/openapi.json", get(openapi::json))
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .layer(from_fn(guard::count))
+        .fallback(guard::no_route)
+        .method_not_allowed_fallback(guard::no_method)
+        .layer(CatchPanicLayer::custom(guard::caught))
+        .layer(from_fn_with_state(app, guard::finish))
+        .with_state(web)
+}
+
+/// The documented routes.
+fn api() -> OpenApiRouter<Web> {
+    OpenApiRouter::with_openapi(openapi::base())
+        // /v1/accounts …: the operator's key opens these, an account's key all others.
+        .routes(routes!(accounts::list, accounts::open))
+        .routes(routes!(accounts::make_key)) // POST …/{id}/keys
+        .routes(routes!(accounts::adjust_credits)) // POST …/{id}/credits
+        .routes(routes!(accounts::audit_account)) // GET …/{id}/audit
+        // /v1/wallet, /v1/ledger, /v1/audit
+        .routes(routes!(wallet::show))
+        .routes(routes!(wallet::ledger))
+        .routes(routes!(wallet::audit_own))
+        // /v1/senders, /v1/contacts
+        .routes(routes!(senders::list, senders::add))
+        .routes(routes!(contacts::list, contacts::keep))
+        // /v1/campaigns, /v1/campaigns/{id} …
+        .routes(routes!(campaigns::list, campaigns::create))
+        .routes(routes!(campaigns::show))
+        .routes(routes!(campaigns::recipients)) // GET …/recipients
+        .routes(routes!(campaigns::quote)) // POST …/quote
+        .routes(routes!(campaigns::start)) // POST …/start
+        .routes(routes!(campaigns::pause)) // POST …/pause
+        .routes(routes!(campaigns::resume)) // POST …/resume
+        .routes(routes!(campaigns::cancel)) // POST …/cancel
+        .routes(routes!(campaigns::test)) // POST …/test
+        // /v1/quote, /v1/messages, /v1/messages/{id}
+        .routes(routes!(quote::measure))
+        .routes(routes!(messages::send))
+        .routes(routes!(messages::show))
+        .layer(DefaultBodyLimit::max(JSON_BYTES_MAX))
+}

@@ -1,0 +1,84 @@
+//! What an account's texts come from.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use domain::ids::SenderId;
+use serde::Serialize;
+use store::senders::{Sender, list_senders};
+
+use super::auth::Holder;
+use super::idempotency::{Answer, Asked};
+use super::page::{List, Page, PageOut};
+use super::problem::Result;
+use crate::entry::app::App;
+use crate::flow::accounts::{SenderIn, add_sender};
+
+/// A sender.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct SenderOut {
+    /// Its id.
+    #[schema(value_type = String)]
+    pub id: SenderId,
+    /// `long_code`, `toll_free`, `short_code`, `10dlc`, `messaging_service` or `whatsapp`.
+    pub kind: &'static str,
+    /// E.164 number, short code, or the SID of a messaging service.
+    pub address: String,
+    /// What the carrier lets it send.
+    pub segments_per_second: u32,
+    /// It may be used.
+    pub active: bool,
+}
+
+impl From<Sender> for SenderOut {
+    fn from(sender: Sender) -> Self {
+        Self {
+            id: sender.id,
+            kind: sender.kind.as_str(),
+            address: sender.address,
+            segments_per_second: sender.segments_per_second,
+            active: sender.active,
+        }
+    }
+}
+
+/// Adds a sender. Without any, texts leave from the installation's own.
+#[utoipa::path(
+    post, path = "/v1/senders", tag = "senders", security(("account" = [])),
+    request_body(content = SenderIn, example = json!({
+        "kind": "10dlc", "address": "+13125550100", "segments_per_second": 75
+    })),
+    responses((status = 201, body = SenderOut)),
+)]
+pub async fn add(
+    State(app): State<Arc<App>>,
+    holder: Holder,
+    asked: Asked<SenderIn>,
+) -> Result<Answer> {
+    let added = asked.once.run(&app, holder.account, async |tx| {
+        let sender = add_sender(tx, &*app.dice, holder.account, &asked.wanted).await?;
+        Ok((StatusCode::CREATED, SenderOut::from(sender)))
+    });
+    added.await
+}
+
+/// Lists senders, oldest first.
+#[utoipa::path(
+    get, path = "/v1/senders", tag = "senders", security(("account" = [])),
+    responses((status = 200, body = PageOut<SenderOut>)),
+)]
+pub async fn list(
+    State(app): State<Arc<App>>,
+    holder: Holder,
+    page: Page,
+) -> Result<Json<PageOut<SenderOut>>> {
+    let after = page.after(List::Senders)?.map(SenderId);
+    let mut tx = app.db.read().await?;
+    // An account has few senders, so its list is read whole and cut here.
+    let mut rows = list_senders(&mut tx, holder.account).await?;
+    rows.retain(|sender| after.is_none_or(|after| sender.id > after));
+    let key = |sender: &Sender| sender.id.0;
+    Ok(Json(page.out(List::Senders, rows, key, SenderOut::from)))
+}
