@@ -2,6 +2,7 @@
 //!
 //! Each chore is one module; nothing here is part of the product.
 
+mod bench;
 mod tidy;
 
 use std::path::PathBuf;
@@ -24,10 +25,22 @@ enum Chore {
         #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/.."))]
         root: PathBuf,
     },
+    /// Measures what things cost on this machine.
+    #[command(subcommand)]
+    Bench(Bench),
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// A campaign from its start to its last accepted text, beside plain HTTP.
+    Campaign(bench::Wanted),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().chore {
         Chore::Tidy { root } => tidy::run(&root),
+        Chore::Bench(Bench::Campaign(wanted)) => {
+            bench::campaign(&wanted).map(|()| ExitCode::SUCCESS)
+        }
     }
 }

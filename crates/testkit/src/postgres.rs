@@ -43,9 +43,24 @@ pub struct Cluster {
 impl Cluster {
     /// Starts a server with an empty data directory, on a free port of 127.0.0.1.
     pub fn start() -> io::Result<Self> {
+        Self::start_in(&roomy())
+    }
+
+    /// Like [`Self::start`], but the data is on a disk, never in memory: for measuring what durable
+    /// commits cost.
+    pub fn start_on_disk() -> io::Result<Self> {
+        Self::start_in(&std::env::temp_dir())
+    }
+
+    /// The process all of its processes descend from.
+    pub fn keeper_id(&self) -> u32 {
+        self.keeper.id()
+    }
+
+    fn start_in(parent: &Path) -> io::Result<Self> {
         let mut attempt = 1;
         loop {
-            match Self::attempt() {
+            match Self::attempt(parent) {
                 Err(error)
                     if error.kind() == io::ErrorKind::AddrInUse && attempt < START_ATTEMPTS_MAX =>
                 {
@@ -66,12 +81,12 @@ impl Cluster {
         self.directory.join("tmp")
     }
 
-    fn attempt() -> io::Result<Self> {
+    fn attempt(parent: &Path) -> io::Result<Self> {
         let programs = programs()?;
         let owner = owner()?;
         let password = random_hex()?;
         let port = free_port()?;
-        let directory = furnish(owner, &password)?;
+        let directory = furnish(parent, owner, &password)?;
 
         let mut command = Command::new("sh");
         command.args(["-c", include_str!("keeper.sh"), "keeper"]);
@@ -228,8 +243,12 @@ fn user(users: &str, name: &str) -> Option<(u32, u32)> {
 }
 
 /// Lays out the cluster's directory: `data` and `socket` are the server's, `tmp` is the tests'.
-fn furnish(owner: Option<(u32, u32)>, password: &str) -> io::Result<TempDir> {
-    let directory = tempfile::Builder::new().prefix("ledgerline-test-").tempdir_in(roomy())?;
+fn furnish(
+    parent: &Path,
+    owner: Option<(u32, u32)>,
+    password: &str,
+) -> io::Result<TempDir> {
+    let directory = tempfile::Builder::new().prefix("ledgerline-test-").tempdir_in(parent)?;
     let root = directory.path();
     fs::set_permissions(root, Permissions::from_mode(0o711))?;
     for name in ["data", "socket", "tmp"] {

@@ -262,14 +262,14 @@ pub fn installation_sender(settings: &Settings) -> Option<From> {
         return Some(From {
             kind: SenderKind::LongCode,
             address: SANDBOX_NUMBER.to_owned(),
-            segments_per_second: SANDBOX_SEGMENTS_PER_SECOND,
+            segments_per_second: settings.segments_per_second.unwrap_or(SANDBOX_SEGMENTS_PER_SECOND),
         });
     };
     // A carrier other than Twilio's own is a sandbox or a test rig; it sets no pace.
     let own = twilio.api_base == super::settings::TWILIO_API_BASE;
-    let pace = |kind: SenderKind| match own {
-        true => kind.segments_per_second(),
-        false => SANDBOX_SEGMENTS_PER_SECOND,
+    let pace = |kind: SenderKind| {
+        let usual = if own { kind.segments_per_second() } else { SANDBOX_SEGMENTS_PER_SECOND };
+        settings.segments_per_second.unwrap_or(usual)
     };
     let from = |kind: SenderKind, address: &String| From {
         kind,

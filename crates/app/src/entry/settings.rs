@@ -23,6 +23,8 @@ pub struct Settings {
     pub operator_key: Option<SecretString>,
     /// `LEDGERLINE_STATE_DIR`: where processes note what they handed to sockets.
     pub state_dir: Option<PathBuf>,
+    /// `LEDGERLINE_SEGMENTS_PER_SECOND`: the pace of the sender of accounts that have none.
+    pub segments_per_second: Option<u32>,
     /// The carrier's account; without it the sandbox carrier serves.
     pub twilio: Option<Twilio>,
 }
@@ -67,6 +69,7 @@ struct Raw {
     public_url: Option<String>,
     operator_key: Option<String>,
     state_dir: Option<PathBuf>,
+    segments_per_second: Option<u32>,
     twilio_account_sid: Option<String>,
     twilio_auth_token: Option<String>,
     twilio_messaging_service_sid: Option<String>,
@@ -82,6 +85,7 @@ impl Default for Raw {
             public_url: None,
             operator_key: None,
             state_dir: None,
+            segments_per_second: None,
             twilio_account_sid: None,
             twilio_auth_token: None,
             twilio_messaging_service_sid: None,
@@ -91,7 +95,14 @@ impl Default for Raw {
     }
 }
 
-const LEDGERLINE: [&str; 5] = ["database_url", "bind", "public_url", "operator_key", "state_dir"];
+const LEDGERLINE: [&str; 6] = [
+    "database_url",
+    "bind",
+    "public_url",
+    "operator_key",
+    "state_dir",
+    "segments_per_second",
+];
 const TWILIO: [&str; 5] = [
     "twilio_account_sid",
     "twilio_auth_token",
@@ -129,6 +140,7 @@ impl Settings {
             public_url: None,
             operator_key: None,
             state_dir: None,
+            segments_per_second: None,
             twilio: None,
         }
     }
@@ -148,6 +160,9 @@ impl Raw {
         }
         let api_base = base_url("TWILIO_API_BASE", &self.twilio_api_base)?;
         let strict = api_base == TWILIO_API_BASE;
+        if self.segments_per_second == Some(0) {
+            return Err(bad("LEDGERLINE_SEGMENTS_PER_SECOND", "write 1 or more"));
+        }
         let twilio = match (filled(self.twilio_account_sid), filled(self.twilio_auth_token)) {
             (None, None) => None,
             (Some(_), None) => {
@@ -172,6 +187,7 @@ impl Raw {
             public_url,
             operator_key: operator_key.map(SecretString::from),
             state_dir: self.state_dir,
+            segments_per_second: self.segments_per_second,
             twilio,
         })
     }

@@ -140,11 +140,25 @@ pub fn check_header(file: &[u8]) -> Result<Vec<String>> {
 }
 
 fn reader(file: &[u8]) -> csv::Reader<&[u8]> {
-    let file = file.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(file);
-    csv::ReaderBuilder::new().flexible(true).from_reader(file)
+    csv::ReaderBuilder::new().flexible(true).from_reader(without_mark(file))
+}
+
+fn without_mark(file: &[u8]) -> &[u8] {
+    file.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(file)
+}
+
+/// The line a row begins in. The library stops before the rest of a line's end and before empty
+/// lines, and counts them only when it reads on.
+fn line_of(file: &[u8], position: &csv::Position) -> u64 {
+    let at = usize::try_from(position.byte()).unwrap_or(usize::MAX);
+    let rest = file.get(at..).unwrap_or_default();
+    let ends = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
+    let skipped = ends.filter(|byte| **byte == b'\n').count();
+    position.line() + u64::try_from(skipped).unwrap_or(0)
 }
 
 struct Rows<'a> {
+    file: &'a [u8],
     reader: csv::Reader<&'a [u8]>,
     names: Vec<String>,
     owner: Account,
@@ -159,6 +173,7 @@ impl<'a> Rows<'a> {
         }
         let names = check_header(file)?;
         Ok(Self {
+            file: without_mark(file),
             reader: reader(file),
             names,
             owner,
@@ -185,7 +200,7 @@ impl<'a> Rows<'a> {
                     "a file has at most {ROWS_MAX} rows; the first {ROWS_MAX} were imported"
                 )));
             }
-            let line = record.position().map_or(0, csv::Position::line);
+            let line = record.position().map_or(0, |at| line_of(self.file, at));
             match self.word(&record) {
                 Ok(word) if self.phones.insert(word.phone.clone()) => words.push(word),
                 Ok(_) => done.duplicates += 1,
@@ -285,5 +300,34 @@ fn harmless(cell: &str) -> String {
         format!("'{cell}")
     } else {
         cell.to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rejected_rows_are_told_with_the_line_an_editor_shows() {
+        let owner = Account {
+            id: AccountId(1),
+            name: String::new(),
+            timezone: "America/New_York".to_owned(),
+            country: "US".to_owned(),
+            quiet_hours: None,
+            active: true,
+            created_at: domain::instant::Instant(0),
+        };
+        for (file, expected) in [
+            ("phone,name\n1,a\n2,b\n", vec![2, 3]),
+            ("phone,name\r\n1,a\r\n2,b\r\n", vec![2, 3]),
+            ("\u{feff}phone,name\r\n\r\n1,a\r\n\r\n\r\n2,b", vec![3, 6]),
+            ("phone,name\r\n1,\"a\r\nb\"\r\n2,c\r\n", vec![2, 4]),
+            ("phone,name\n\n1,\"a\nb\"\n2,c\n", vec![3, 5]),
+        ] {
+            let rejected = list_rejected(file.as_bytes(), &owner).expect("the header is good");
+            let lines: Vec<u64> = rejected.iter().map(|row| row.line).collect();
+            assert_eq!(lines, expected, "{file:?}");
+        }
     }
 }

@@ -61,7 +61,7 @@ macro_rules! run_batch {
             Inner::Sqlite($on) => {
                 let mut arguments = $params.sqlite()?;
                 $rows.bind_sqlite(&mut arguments)?;
-                let $query = (AssertSqlSafe(sql.sqlite.replace("{rows}", &source)), arguments);
+                let $query = (AssertSqlSafe(batch_outside(sql.sqlite, &source)), arguments);
                 $run
             }
             Inner::Postgres($on) => {
@@ -72,6 +72,17 @@ macro_rules! run_batch {
             }
         }
     }};
+}
+
+/// Puts a batch into a statement. `SQLite` orders joins by guesses and may walk the whole table for
+/// each row of the batch; only a cross join stays as written, the batch outside.
+fn batch_outside(text: &str, source: &str) -> String {
+    let parts: Vec<&str> = text.split("{rows}").collect();
+    let ordered = parts.iter().enumerate().map(|(nth, part)| {
+        let joined = part.trim_start().strip_prefix("join ").filter(|_| nth > 0);
+        joined.map_or_else(|| (*part).to_owned(), |rest| format!(" cross join {rest}"))
+    });
+    ordered.collect::<Vec<String>>().join(source)
 }
 
 const fn count<P: Params>(_: &P) -> usize {
@@ -184,5 +195,22 @@ impl Tx {
             Inner::Postgres(inner) => inner.commit().await?,
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_joined_batch_stays_outside() {
+        for (text, expected) in [
+            ("select x from {rows}\n   join t on t.a = r.a", "select x from B cross join t on t.a = r.a"),
+            ("select x from {rows} where true", "select x from B where true"),
+            ("a in (select r.a from {rows})", "a in (select r.a from B)"),
+            ("select x from t join u", "select x from t join u"),
+        ] {
+            assert_eq!(batch_outside(text, "B"), expected);
+        }
     }
 }

@@ -12,7 +12,7 @@ use hyper::body::Frame;
 
 use super::messages::resource;
 use super::outbox;
-use super::record::Kept;
+use super::record::{Kept, RECEIPTS};
 use super::server::{Answer, Dropped, json, refusal};
 use super::{Knobs, Shared};
 use crate::wire::{MessageStatus, Sid};
@@ -176,6 +176,7 @@ fn accept(shared: &Shared, account: &str, wanted: Wanted, knobs: Knobs) -> Strin
         fate,
         redacted: false,
         deleted: false,
+        receipts_open: RECEIPTS,
         closed: waits,
     };
     let index = record.accept(kept);

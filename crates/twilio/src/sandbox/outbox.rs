@@ -151,9 +151,7 @@ async fn carry_out(shared: &Shared, mut due: Due) {
     }
     let mut record = shared.record();
     record.count_receipt(taken && !lost);
-    if due.final_one {
-        record.close(due.index);
-    }
+    record.end_receipt(due.index);
 }
 
 /// Brings the message to where its receipt says it is.

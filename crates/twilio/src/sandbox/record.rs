@@ -33,9 +33,14 @@ pub(super) struct Kept {
     pub redacted: bool,
     /// It was deleted; only the record remembers it.
     pub deleted: bool,
+    /// Receipts that are neither taken nor given up.
+    pub receipts_open: u8,
     /// Its last receipt was taken or given up.
     pub closed: bool,
 }
+
+/// `sent`, and the final one.
+pub(super) const RECEIPTS: u8 = 2;
 
 /// The record in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,6 +151,7 @@ impl Record {
                     fate,
                     redacted: false,
                     deleted: false,
+                    receipts_open: RECEIPTS,
                     closed: false,
                 };
                 self.insert(kept);
@@ -235,9 +241,13 @@ impl Record {
         self.messages[index].error = error;
     }
 
-    /// The last receipt of a message was taken, or given up.
-    pub fn close(&mut self, index: usize) {
+    /// A receipt of a message was taken, or given up.
+    pub fn end_receipt(&mut self, index: usize) {
         let kept = &mut self.messages[index];
+        kept.receipts_open = kept.receipts_open.saturating_sub(1);
+        if kept.receipts_open > 0 {
+            return;
+        }
         (kept.closed, kept.callback) = (true, None);
         let sid = kept.sid;
         if self.file.is_some() {

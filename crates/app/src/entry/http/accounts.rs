@@ -16,7 +16,7 @@ use store::accounts::{Account, KeyMode, list_accounts};
 
 use super::auth::Operator;
 use super::idempotency::{Answer, Asked};
-use super::page::{List, Page, PageOut};
+use super::page::{List, Page, PageIn, PageOut};
 use super::params::Id;
 use super::problem::{Code, Problem, Result};
 use super::wallet::WalletOut;
@@ -79,6 +79,7 @@ pub async fn open(
 /// Lists accounts, oldest first.
 #[utoipa::path(
     get, path = "/v1/accounts", tag = "accounts", security(("operator" = [])),
+    params(PageIn),
     responses((status = 200, body = PageOut<AccountOut>)),
 )]
 pub async fn list(

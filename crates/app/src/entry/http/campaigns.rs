@@ -12,7 +12,7 @@ use store::campaigns::list_campaigns;
 
 use super::auth::Holder;
 use super::idempotency::{Answer, Asked, Bare, Once};
-use super::page::{List, Page, PageOut};
+use super::page::{List, Page, PageIn, PageOut};
 use super::params::{Id, Query};
 use super::problem::Result;
 use super::{messages, watch};
@@ -76,6 +76,7 @@ pub async fn create(
 /// Lists campaigns, newest first.
 #[utoipa::path(
     get, path = "/v1/campaigns", tag = "campaigns", security(("account" = [])),
+    params(PageIn),
     responses((status = 200, body = PageOut<CampaignOut>)),
 )]
 pub async fn list(
@@ -117,6 +118,7 @@ pub async fn show(
         ("id" = String, Path, description = "The campaign, `cmp_…`"),
         ("state" = Option<String>, Query,
             description = "Only those in this state: `pending`, `sending`, `delivered`, …"),
+        PageIn,
     ),
     responses((status = 200, body = PageOut<RecipientStatus>)),
 )]

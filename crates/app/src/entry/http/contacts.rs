@@ -16,7 +16,7 @@ use store::{Tx, accounts, consents};
 use super::auth::Holder;
 use super::idempotency::{Answer, Asked, Raw};
 use super::json::media_type;
-use super::page::{List, Page, PageOut};
+use super::page::{List, Page, PageIn, PageOut};
 use super::params::Query;
 use super::problem::{Code, Problem, Result};
 use crate::entry::app::App;
@@ -133,6 +133,7 @@ pub async fn keep(
 /// Lists contacts in the order they were made.
 #[utoipa::path(
     get, path = "/v1/contacts", tag = "contacts", security(("account" = [])),
+    params(PageIn),
     responses((status = 200, body = PageOut<ContactOut>)),
 )]
 pub async fn list(

@@ -23,6 +23,7 @@ pub mod openapi;
 mod page;
 mod params;
 pub mod problem;
+mod progress;
 mod quote;
 mod router;
 mod senders;

@@ -39,6 +39,17 @@ pub struct Page {
     cursor: Option<String>,
 }
 
+/// How a page is asked for.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes what Page reads")]
+pub struct PageIn {
+    /// Rows of a page, 1 to 1000; 50 when absent.
+    limit: Option<i64>,
+    /// The `next_cursor` of the page before.
+    cursor: Option<String>,
+}
+
 /// A page of a list.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 pub struct PageOut<T> {

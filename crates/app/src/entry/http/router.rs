@@ -56,17 +56,13 @@ pub fn router(app: Arc<App>) -> Router {
 
 /// Every route; live pages end when the server closes.
 pub(super) fn router_until(app: Arc<App>, closing: Closing) -> Router {
-    let (api, document) = api().split_for_parts();
+    let (api, document) = api().merge(import()).split_for_parts();
     let web = Web {
         watchers: Arc::new(Watchers::new(Arc::clone(&app), closing)),
         document: Arc::new(openapi::finish(document)),
         metrics: metrics::install(),
         app: Arc::clone(&app),
     };
-    let import = Router::new()
-        .route("/v1/contacts/import", post(contacts::import_csv))
-        .layer(DefaultBodyLimit::max(CSV_BYTES_MAX))
-        .layer(from_fn_with_state(IMPORT_MAX, guard::limit_time));
     let hooks = Router::new()
         .route("/hooks/twilio/status/{token}", post(hooks::twilio_status))
         .layer(DefaultBodyLimit::max(RECEIPT_BYTES_MAX));
@@ -76,18 +72,16 @@ pub(super) fn router_until(app: Arc<App>, closing: Closing) -> Router {
         .route("/watch/{token}/events", get(watch::events))
         .route("/assets/{name}", get(assets::asset))
         .layer(from_fn(guard::guard_page));
-    api.layer(from_fn_with_state(ANSWER_MAX, guard::limit_time))
-        .merge(import)
-        .merge(hooks)
+    api.merge(hooks)
         .merge(pages)
         .route("/openapi.json", get(openapi::json))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/metrics", get(health::metrics))
-        .layer(from_fn(guard::count))
         .fallback(guard::no_route)
         .method_not_allowed_fallback(guard::no_method)
         .layer(CatchPanicLayer::custom(guard::caught))
+        .layer(from_fn(guard::count))
         .layer(from_fn_with_state(app, guard::finish))
         .with_state(web)
 }
@@ -122,4 +116,13 @@ fn api() -> OpenApiRouter<Web> {
         .routes(routes!(messages::send))
         .routes(routes!(messages::show))
         .layer(DefaultBodyLimit::max(JSON_BYTES_MAX))
+        .layer(from_fn_with_state(ANSWER_MAX, guard::limit_time))
+}
+
+/// Files are larger than other bodies and take longer.
+fn import() -> OpenApiRouter<Web> {
+    OpenApiRouter::new()
+        .routes(routes!(contacts::import_csv)) // POST /v1/contacts/import
+        .layer(DefaultBodyLimit::max(CSV_BYTES_MAX))
+        .layer(from_fn_with_state(IMPORT_MAX, guard::limit_time))
 }

@@ -11,7 +11,7 @@ use store::senders::{Sender, list_senders};
 
 use super::auth::Holder;
 use super::idempotency::{Answer, Asked};
-use super::page::{List, Page, PageOut};
+use super::page::{List, Page, PageIn, PageOut};
 use super::problem::Result;
 use crate::entry::app::App;
 use crate::flow::accounts::{SenderIn, add_sender};
@@ -67,6 +67,7 @@ pub async fn add(
 /// Lists senders, oldest first.
 #[utoipa::path(
     get, path = "/v1/senders", tag = "senders", security(("account" = [])),
+    params(PageIn),
     responses((status = 200, body = PageOut<SenderOut>)),
 )]
 pub async fn list(

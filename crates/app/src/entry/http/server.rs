@@ -44,8 +44,6 @@ pub async fn serve(
     let told = async move {
         shutdown.await;
         close.send_replace(true);
-        // Kept until the end: a dropped sender means a server that is never closed.
-        std::mem::forget(close);
     };
     let farewell = async {
         closing.closed().await;

@@ -11,7 +11,7 @@ use serde::Serialize;
 use store::wallets::{self, StoredLine};
 
 use super::auth::Holder;
-use super::page::{List, Page, PageOut};
+use super::page::{List, Page, PageIn, PageOut};
 use super::problem::Result;
 use crate::entry::app::App;
 use crate::flow::audit::{Audit, audit};
@@ -100,6 +100,7 @@ impl From<StoredLine> for LedgerLineOut {
 /// Lists the ledger's lines, oldest first.
 #[utoipa::path(
     get, path = "/v1/ledger", tag = "wallet", security(("account" = [])),
+    params(PageIn),
     responses((status = 200, body = PageOut<LedgerLineOut>)),
 )]
 pub async fn ledger(
