@@ -37,15 +37,29 @@ pub async fn take_key(
     if taken == 1 {
         return Ok(None);
     }
-    let (request_hash, status, body): (Vec<u8>, i64, String) = tx
-        .one(
+    // Nothing deletes answers, so what stood in the way is there.
+    find_answer(tx, account, key).await
+}
+
+/// The answer that was kept under a key, for effects that look before they begin.
+pub async fn find_answer(
+    tx: &mut Tx,
+    account: AccountId,
+    key: &str,
+) -> Result<Option<KeptAnswer>> {
+    let row: Option<(Vec<u8>, i64, String)> = tx
+        .optional(
             "select request_hash, status, answer from idempotency
              where account_id = $1 and idempotency_key = $2",
             (account.0, key.to_owned()),
         )
         .await?;
+    row.map(kept_of).transpose()
+}
+
+fn kept_of((request_hash, status, body): (Vec<u8>, i64, String)) -> Result<KeptAnswer> {
     let status = u16::try_from(status).unwrap_or_default();
-    Ok(Some(KeptAnswer { request_hash: hash(request_hash)?, status, body }))
+    Ok(KeptAnswer { request_hash: hash(request_hash)?, status, body })
 }
 
 /// Keeps the answer under a key this transaction has taken.
