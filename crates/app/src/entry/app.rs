@@ -88,7 +88,7 @@ impl App {
         let (twilio, sandbox) = match &settings.twilio {
             Some(twilio) => (twilio.clone(), None),
             None => {
-                let record = sandbox_record(&db);
+                let record = sandbox_record(&state_dir(&settings, &db), &db, &secret);
                 let (twilio, sandbox) =
                     start_sandbox(&secret, knobs, record, &clock, &dice).await?;
                 (twilio, Some(sandbox))
@@ -249,11 +249,16 @@ fn state_dir(settings: &Settings, db: &Db) -> PathBuf {
     }
 }
 
-fn sandbox_record(db: &Db) -> Option<PathBuf> {
-    let path = db.path()?;
-    let mut name = path.as_os_str().to_owned();
-    name.push(".sandbox.jsonl");
-    Some(PathBuf::from(name))
+/// The sandbox's record outlives a killed server, as a real carrier's does.
+fn sandbox_record(state_dir: &Path, db: &Db, secret: &Secret) -> PathBuf {
+    if let Some(path) = db.path() {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".sandbox.jsonl");
+        return PathBuf::from(name);
+    }
+    // Databases on servers share a directory; the installation tells their records apart.
+    let name = data_encoding::HEXLOWER.encode(&secret.mac("sandbox record", &[])[..8]);
+    state_dir.join(format!("sandbox-{name}.jsonl"))
 }
 
 /// What texts of accounts without senders leave from, as set.
@@ -287,18 +292,21 @@ pub fn installation_sender(settings: &Settings) -> Option<From> {
 async fn start_sandbox(
     secret: &Secret,
     knobs: sandbox::Knobs,
-    record: Option<PathBuf>,
+    record: PathBuf,
     clock: &Arc<dyn Clock>,
     dice: &Arc<dyn Dice>,
 ) -> anyhow::Result<(Twilio, Sandbox)> {
     let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
     let account_sid = format!("AC{}", hex(&secret.mac("sandbox account", &[])[..16]));
+    if let Some(parent) = record.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
     let auth_token: SecretString = hex(&secret.mac("sandbox token", &[])[..16]).into();
     let sandbox = Sandbox::start(sandbox::Options {
         bind: ([127, 0, 0, 1], 0).into(),
         credentials: Some((account_sid.clone(), auth_token.expose_secret().to_owned())),
         knobs,
-        record,
+        record: Some(record),
         clock: Arc::clone(clock),
         dice: Arc::clone(dice),
     })

@@ -69,9 +69,10 @@ pub async fn open(
     _: Operator,
     asked: Asked<AccountIn>,
 ) -> Result<Answer> {
-    let opened = asked.once.run(&app, NO_ACCOUNT, async |tx| {
-        let account = accounts::open_account(tx, &*app.dice, &asked.wanted).await?;
-        Ok((StatusCode::CREATED, AccountOut::from(account)))
+    let (dice, wanted) = (&*app.dice, &asked.wanted);
+    let opened = asked.once.run(&app, NO_ACCOUNT, |mut tx| async move {
+        let account = accounts::open_account(&mut tx, dice, wanted).await?;
+        Ok((tx, StatusCode::CREATED, AccountOut::from(account)))
     });
     opened.await
 }
@@ -129,10 +130,11 @@ pub async fn make_key(
         Mode::Test => KeyMode::Test,
     };
     let mask = KeyMask::of(&app, account, asked.once.key().map(|key| key.key.as_str()));
-    let made = asked.once.run(&app, account, async |tx| {
-        let name = &asked.wanted.name;
-        let made = accounts::make_key(tx, &*app.dice, account, name, mode).await?;
-        Ok((StatusCode::CREATED, MaskedKey { id: made.id, masked: mask.over(&made.key) }))
+    let (dice, name, hide) = (&*app.dice, &asked.wanted.name, &mask);
+    let made = asked.once.run(&app, account, |mut tx| async move {
+        let made = accounts::make_key(&mut tx, dice, account, name, mode).await?;
+        let kept = MaskedKey { id: made.id, masked: hide.over(&made.key) };
+        Ok((tx, StatusCode::CREATED, kept))
     });
     let answer = made.await?;
     let kept: MaskedKey = serde_json::from_str(&answer.body)
@@ -207,10 +209,11 @@ pub async fn adjust_credits(
             HEXLOWER.encode(&fresh)
         }
     };
-    let moved = asked.once.run(&app, account, async |tx| {
+    let key = &effect;
+    let moved = asked.once.run(&app, account, |mut tx| async move {
         let wallet =
-            accounts::adjust_credits(tx, account, &effect, *amount, "operator", reason).await?;
-        Ok((StatusCode::OK, WalletOut::from(&wallet)))
+            accounts::adjust_credits(&mut tx, account, key, *amount, "operator", reason).await?;
+        Ok((tx, StatusCode::OK, WalletOut::from(&wallet)))
     });
     let answer = moved.await?;
     app.call.notify_one();

@@ -65,10 +65,11 @@ pub async fn create(
     holder: Holder,
     asked: Asked<CampaignIn>,
 ) -> Result<Answer> {
-    let created = asked.once.run(&app, holder.account, async |tx| {
-        let campaign =
-            campaigns::create(tx, &*app.dice, holder.account, &asked.wanted).await?;
-        Ok((StatusCode::CREATED, shown(&app, tx, holder.account, campaign).await?))
+    let (app, wanted, account) = (&*app, &asked.wanted, holder.account);
+    let created = asked.once.run(app, account, |mut tx| async move {
+        let campaign = campaigns::create(&mut tx, &*app.dice, account, wanted).await?;
+        let created = shown(app, &mut tx, account, campaign).await?;
+        Ok((tx, StatusCode::CREATED, created))
     });
     created.await
 }
@@ -231,9 +232,10 @@ async fn wish(
     wish: Wish,
 ) -> Result<Answer> {
     let account = holder.account;
-    let done = once.run(app, account, async |tx| {
-        campaigns::wish(tx, account, id, wish).await?;
-        Ok((StatusCode::OK, found(app, tx, account, id).await?))
+    let done = once.run(app, account, |mut tx| async move {
+        campaigns::wish(&mut tx, account, id, wish).await?;
+        let campaign = found(app, &mut tx, account, id).await?;
+        Ok((tx, StatusCode::OK, campaign))
     });
     let answer = done.await?;
     app.call.notify_one();

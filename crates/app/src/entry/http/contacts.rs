@@ -109,23 +109,23 @@ pub async fn keep(
     holder: Holder,
     asked: Asked<ContactIn>,
 ) -> Result<Answer> {
-    let account = holder.account;
+    let (dice, wanted, account) = (&*app.dice, &asked.wanted, holder.account);
     let source = Source {
         name: "api",
         actor: &holder.actor(),
         evidence: "POST /v1/contacts",
         may_opt_in_again: true,
     };
-    let kept = asked.once.run(&app, account, async |tx| {
-        let owner = accounts::account(tx, account).await?;
-        let word = checked(&asked.wanted, &owner)?;
+    let kept = asked.once.run(&app, account, |mut tx| async move {
+        let owner = accounts::account(&mut tx, account).await?;
+        let word = checked(wanted, &owner)?;
         let phones = [word.phone.clone()];
-        let kept = keep_words(tx, &*app.dice, account, &[word], source).await?;
-        let rows = contacts_by_phone(tx, account, &phones).await?;
-        let contact = shown(tx, account, rows).await?.into_iter().next();
+        let kept = keep_words(&mut tx, dice, account, &[word], source).await?;
+        let rows = contacts_by_phone(&mut tx, account, &phones).await?;
+        let contact = shown(&mut tx, account, rows).await?.into_iter().next();
         let contact = contact.ok_or_else(|| Problem::internal("a kept contact is gone"))?;
         let status = if kept.created == 1 { StatusCode::CREATED } else { StatusCode::OK };
-        Ok((status, contact))
+        Ok((tx, status, contact))
     });
     kept.await
 }

@@ -137,13 +137,18 @@ fn digest(place: &str, body: &[u8]) -> [u8; 32] {
 
 impl Once {
     /// Runs `effect` in a transaction of its own and keeps its answer there, or gives the answer
-    /// that was given before. `effect` is run again when its transaction met another one.
-    pub async fn run<T: Serialize>(
+    /// that was given before. `effect` gives the transaction back with its answer; it is run again
+    /// when its transaction met another one.
+    pub async fn run<T, Fut>(
         &self,
         app: &App,
         account: AccountId,
-        effect: impl AsyncFn(&mut Tx) -> Result<(StatusCode, T)>,
-    ) -> Result<Answer> {
+        effect: impl Fn(Tx) -> Fut + Send,
+    ) -> Result<Answer>
+    where
+        T: Serialize,
+        Fut: Future<Output = Result<(Tx, StatusCode, T)>> + Send,
+    {
         let mut attempt = 1;
         loop {
             match self.attempt(app, account, &effect).await {
@@ -153,12 +158,16 @@ impl Once {
         }
     }
 
-    async fn attempt<T: Serialize>(
+    async fn attempt<T, Fut>(
         &self,
         app: &App,
         account: AccountId,
-        effect: &impl AsyncFn(&mut Tx) -> Result<(StatusCode, T)>,
-    ) -> Result<Answer> {
+        effect: &impl Fn(Tx) -> Fut,
+    ) -> Result<Answer>
+    where
+        T: Serialize,
+        Fut: Future<Output = Result<(Tx, StatusCode, T)>>,
+    {
         let mut tx = app.db.begin().await?;
         if let Some(key) = &self.key {
             let kept = idempotency::take_key(&mut tx, account, &key.key, key.hash).await?;
@@ -166,7 +175,7 @@ impl Once {
                 return self.replay(kept);
             }
         }
-        let (status, value) = effect(&mut tx).await?;
+        let (mut tx, status, value) = effect(tx).await?;
         let answer = Answer::new(status, &value);
         if let Some(key) = &self.key {
             let (status, body) = (answer.status.as_u16(), &answer.body);

@@ -57,9 +57,10 @@ pub async fn add(
     holder: Holder,
     asked: Asked<SenderIn>,
 ) -> Result<Answer> {
-    let added = asked.once.run(&app, holder.account, async |tx| {
-        let sender = add_sender(tx, &*app.dice, holder.account, &asked.wanted).await?;
-        Ok((StatusCode::CREATED, SenderOut::from(sender)))
+    let (dice, wanted, account) = (&*app.dice, &asked.wanted, holder.account);
+    let added = asked.once.run(&app, account, |mut tx| async move {
+        let sender = add_sender(&mut tx, dice, account, wanted).await?;
+        Ok((tx, StatusCode::CREATED, SenderOut::from(sender)))
     });
     added.await
 }
