@@ -44,9 +44,9 @@
 
   function draw() {
     rates.push(rate);
-    if (rates.length > 60) rates.shift();
+    if (rates.length > 45) rates.shift();
     const top = Math.max(1, ...rates);
-    const step = 120 / 59;
+    const step = 120 / 44;
     const first = 120 - (rates.length - 1) * step;
     const points = rates.map((value, n) => `${(first + n * step).toFixed(1)} ${(30 - (value / top) * 26).toFixed(1)}`);
     const line = `M${points.join("L")}`;

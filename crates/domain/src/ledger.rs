@@ -153,9 +153,9 @@ impl Posting {
         let mut change =
             Books { available: amount - pays_debt, owed: -pays_debt, ..Books::default() };
         if kind == Kind::Purchase {
-            change.paid = amount
+            change.paid = amount;
         } else {
-            change.promo = amount
+            change.promo = amount;
         }
         Self::new(kind, effect_key, change, 1)
     }

@@ -10,7 +10,10 @@
 use serde::Serialize;
 
 macro_rules! words {
-    ($(#[$enum_doc:meta])* $enum:ident { $($(#[$doc:meta])* $name:ident = $code:literal $word:literal),* $(,)? }) => {
+    (
+        $(#[$enum_doc:meta])*
+        $enum:ident { $($(#[$doc:meta])* $name:ident = $code:literal $word:literal),* $(,)? }
+    ) => {
         $(#[$enum_doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum $enum { $($(#[$doc])* $name = $code),* }

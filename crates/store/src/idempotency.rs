@@ -42,11 +42,7 @@ pub async fn take_key(
 }
 
 /// The answer that was kept under a key, for effects that look before they begin.
-pub async fn find_answer(
-    tx: &mut Tx,
-    account: AccountId,
-    key: &str,
-) -> Result<Option<KeptAnswer>> {
+pub async fn find_answer(tx: &mut Tx, account: AccountId, key: &str) -> Result<Option<KeptAnswer>> {
     let row: Option<(Vec<u8>, i64, String)> = tx
         .optional(
             "select request_hash, status, answer from idempotency

@@ -108,25 +108,28 @@ type CandidateRow = (
     i64,
 );
 
+#[rustfmt::skip]
 fn candidate_of(row: CandidateRow) -> Result<Candidate> {
-    let (ord, phone, contact, timezone, context, category, body, segments, price, ..) = &row;
-    let category = Category::from_code(*category).ok_or_else(|| damaged("a category"))?;
-    let consent = Consent::from_code(row.13).ok_or_else(|| damaged("a consent"))?;
+    let (
+        ord, phone, contact, timezone, context, category, body, segments, price, rule, words,
+        send_at, not_after, consent, blocked,
+    ) = row;
     let recipient = Recipient {
-        ord: *ord,
-        phone: phone.clone(),
-        contact: contact.clone().map(crate::contact_id).transpose()?,
-        timezone: timezone.clone(),
-        context: context.clone(),
-        category,
-        body: body.clone(),
-        segments: *segments,
-        price: *price,
-        problem: row.9.and_then(Rule::from_code).zip(row.10.clone()),
-        send_at: Instant(row.11),
-        not_after: Instant(row.12),
+        ord,
+        phone,
+        contact: contact.map(crate::contact_id).transpose()?,
+        timezone,
+        context,
+        category: Category::from_code(category).ok_or_else(|| damaged("a category"))?,
+        body,
+        segments,
+        price,
+        problem: rule.and_then(Rule::from_code).zip(words),
+        send_at: Instant(send_at),
+        not_after: Instant(not_after),
     };
-    Ok(Candidate { recipient, consent, blocked: row.14 == 1 })
+    let consent = Consent::from_code(consent).ok_or_else(|| damaged("a consent"))?;
+    Ok(Candidate { recipient, consent, blocked: blocked == 1 })
 }
 
 /// The next `limit` candidates after `position`, in order.

@@ -243,11 +243,7 @@ fn user(users: &str, name: &str) -> Option<(u32, u32)> {
 }
 
 /// Lays out the cluster's directory: `data` and `socket` are the server's, `tmp` is the tests'.
-fn furnish(
-    parent: &Path,
-    owner: Option<(u32, u32)>,
-    password: &str,
-) -> io::Result<TempDir> {
+fn furnish(parent: &Path, owner: Option<(u32, u32)>, password: &str) -> io::Result<TempDir> {
     let directory = tempfile::Builder::new().prefix("ledgerline-test-").tempdir_in(parent)?;
     let root = directory.path();
     fs::set_permissions(root, Permissions::from_mode(0o711))?;

@@ -101,6 +101,7 @@ pub struct Client {
 
 impl Client {
     /// A client; connects when first used.
+    #[expect(clippy::needless_pass_by_value, reason = "the secrets move in, nothing keeps them")]
     pub fn new(config: Config) -> Result<Self, ConfigError> {
         if config.concurrency == 0 {
             return Err(ConfigError::Concurrency);

@@ -5,7 +5,7 @@
 //! - [`outcome`]: what one HTTP exchange proves about a text. The safety-critical rule.
 //! - [`client`]: the send path over our own connection pool; it never retries and counts every
 //!   byte it writes.
-//! - [`signature`]: `X-Twilio-Signature`.
+//! - [`mod@signature`]: the header `X-Twilio-Signature`.
 //! - [`sandbox`]: a Twilio-compatible carrier to develop, test and torture against.
 //!
 //! This crate knows nothing of accounts, credits or the database.

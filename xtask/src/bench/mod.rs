@@ -137,7 +137,8 @@ fn measure(
     let settled = |accepted: u64| accepted >= u64::try_from(recipients).unwrap_or(u64::MAX);
     let deadline = started + Duration::from_secs(600);
     loop {
-        let summary: serde_json::Value = serde_json::from_str(&get(carrier.port, "/sandbox/summary")?)?;
+        let summary: serde_json::Value =
+            serde_json::from_str(&get(carrier.port, "/sandbox/summary")?)?;
         let number = |name: &str| summary[name].as_u64().unwrap_or(0);
         let done = !receipts || number("receipts_pending") == 0;
         if settled(number("accepted")) && done {
@@ -191,7 +192,14 @@ impl Shop<'_> {
 
     fn open(&self, home: &Path, recipients: usize) -> anyhow::Result<String> {
         let made = self.run(&[
-            "account", "create", "--name", "Bench", "--timezone", "UTC", "--quiet-hours", "off",
+            "account",
+            "create",
+            "--name",
+            "Bench",
+            "--timezone",
+            "UTC",
+            "--quiet-hours",
+            "off",
         ])?;
         let account = made["id"].as_str().context("the account's id")?.to_owned();
         let credits = (recipients * 2).to_string();
@@ -213,8 +221,16 @@ impl Shop<'_> {
 
     fn campaign(&self, account: &str) -> anyhow::Result<String> {
         let made = self.run(&[
-            "campaign", "create", "--account", account, "--name", "Bench", "--category",
-            "marketing", "--body", "Spring sale: everything must go. Reply STOP to opt out.",
+            "campaign",
+            "create",
+            "--account",
+            account,
+            "--name",
+            "Bench",
+            "--category",
+            "marketing",
+            "--body",
+            "Spring sale: everything must go. Reply STOP to opt out.",
             "--all",
         ])?;
         Ok(made["id"].as_str().context("the campaign's id")?.to_owned())

@@ -127,7 +127,8 @@ pub fn cost_of(id: u32) -> Option<Cost> {
     let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
     let ticks: u32 = fields.get(11)?.parse::<u32>().ok()? + fields.get(12)?.parse::<u32>().ok()?;
     let status = fs::read_to_string(format!("/proc/{id}/status")).ok()?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next());
+    let peak =
+        status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next());
     Some(Cost { cpu: TICK * ticks, peak_kib: peak?.parse().ok()? })
 }
 
@@ -141,7 +142,9 @@ pub fn cost_of_family(id: u32) -> Cost {
             sum.peak_kib += cost.peak_kib;
         }
         let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
-        family.extend(children.unwrap_or_default().split_whitespace().filter_map(|id| id.parse::<u32>().ok()));
+        family.extend(
+            children.unwrap_or_default().split_whitespace().filter_map(|id| id.parse::<u32>().ok()),
+        );
     }
     sum
 }
@@ -153,11 +156,14 @@ pub fn get(port: u16, path: &str) -> anyhow::Result<String> {
 
 /// One POST of JSON on loopback.
 pub fn post(port: u16, path: &str, body: &str) -> anyhow::Result<String> {
-    exchange(port, &format!(
-        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: \
+    exchange(
+        port,
+        &format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: \
          application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        body.len()
-    ))
+            body.len()
+        ),
+    )
 }
 
 fn exchange(port: u16, request: &str) -> anyhow::Result<String> {

@@ -116,12 +116,8 @@ pub async fn claim(
     }
     let mut wallet = OpenWallet::lock(tx, account).await?;
     let body = Arc::clone(&setting.body);
-    let mut gate = Gate::new(
-        setting.around.clone(),
-        setting.home.clone(),
-        body,
-        wallet.available(),
-    );
+    let mut gate =
+        Gate::new(setting.around.clone(), setting.home.clone(), body, wallet.available());
     let endless = setting.category.is_none();
     let mut judged = Judged::new(&before, endless, batch.piece);
     for (candidate, message) in batch.candidates {
@@ -129,9 +125,7 @@ pub async fn claim(
             break;
         }
     }
-    judged
-        .write(tx, account, &before, &mut wallet, who, setting)
-        .await
+    judged.write(tx, account, &before, &mut wallet, who, setting).await
 }
 
 /// What a claim needs to know of the account and the campaign.
@@ -174,16 +168,8 @@ async fn setting(
     };
     let home = quiet_hours::zone(&owner.timezone)
         .map_err(|_| Error::Damaged(format!("the time zone {:?}", owner.timezone)))?;
-    let body = campaign
-        .and_then(|campaign| campaign.sealed_body)
-        .unwrap_or_default();
-    Ok(Setting {
-        around,
-        home,
-        body: body.into(),
-        from,
-        category,
-    })
+    let body = campaign.and_then(|campaign| campaign.sealed_body).unwrap_or_default();
+    Ok(Setting { around, home, body: body.into(), from, category })
 }
 
 async fn candidates(
@@ -210,24 +196,17 @@ async fn candidates(
     if piece == Piece::Next {
         let next =
             recipients::candidates_after(tx, account, stream.id, stream.position, limit).await?;
-        return Ok(Batch {
-            candidates: next.into_iter().map(fresh).collect(),
-            piece,
-        });
+        return Ok(Batch { candidates: next.into_iter().map(fresh).collect(), piece });
     }
     let due = messages::due(tx, account, stream.id, limit).await?;
     let found = messages::lock_messages(tx, account, stream.id, &due).await?;
-    let (waiting, decided): (Vec<_>, Vec<_>) = found
-        .into_iter()
-        .partition(|message| message.state == State::Deferred);
+    let (waiting, decided): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|message| message.state == State::Deferred);
     let decided: Vec<i64> = decided.into_iter().map(|message| message.ord).collect();
     messages::undefer(tx, account, stream.id, &decided).await?;
     let ords: Vec<i64> = waiting.iter().map(|message| message.ord).collect();
     let list = recipients::candidates_at(tx, account, stream.id, &ords).await?;
-    Ok(Batch {
-        candidates: list.into_iter().zip(waiting).collect(),
-        piece,
-    })
+    Ok(Batch { candidates: list.into_iter().zip(waiting).collect(), piece })
 }
 
 /// The verdicts on a batch, and everything they change.
@@ -320,17 +299,12 @@ impl Judged {
         messages::defer(tx, account, stream, &self.put_off).await?;
         let mut after = *before;
         after.position = self.position;
-        let claim = self
-            .open_chunk(tx, account, before, wallet, who, setting)
-            .await?;
+        let claim = self.open_chunk(tx, account, before, wallet, who, setting).await?;
         if matches!(claim, Claim::Chunk(_)) {
             after.next_chunk += 1;
         }
         if let Some(need) = self.need {
-            after.state = after
-                .state
-                .after(Event::OutOfCredits)
-                .unwrap_or(after.state);
+            after.state = after.state.after(Event::OutOfCredits).unwrap_or(after.state);
             (after.reason, after.need) = (Some(PauseReason::Credits), need);
         }
         streams::save_stream(tx, account, before, &after).await?;
@@ -350,11 +324,7 @@ impl Judged {
     ) -> Result<Claim> {
         let permits = std::mem::take(&mut self.permits);
         let Some(from) = setting.from.filter(|_| !permits.is_empty()) else {
-            return Ok(if self.messages.is_empty() {
-                Claim::Nothing
-            } else {
-                Claim::Decided
-            });
+            return Ok(if self.messages.is_empty() { Claim::Nothing } else { Claim::Decided });
         };
         let reserved: i64 = permits.iter().map(Permit::price).sum();
         let window = who.window(&from).min(permits.len());
@@ -372,12 +342,7 @@ impl Judged {
         let texts = i64::try_from(permits.len()).unwrap_or(i64::MAX);
         wallet.hold(tx, key, reserved, texts).await?;
         let category = setting.category;
-        Ok(Claim::Chunk(Box::new(Claimed {
-            chunk,
-            permits,
-            from,
-            category,
-        })))
+        Ok(Claim::Chunk(Box::new(Claimed { chunk, permits, from, category })))
     }
 }
 

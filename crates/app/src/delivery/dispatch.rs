@@ -143,9 +143,7 @@ pub async fn dispatch(
     claimed: Claimed,
     log: WireLog,
 ) {
-    let throttle = desk
-        .throttles
-        .of(&claimed.from.address, claimed.from.segments_per_second);
+    let throttle = desk.throttles.of(&claimed.from.address, claimed.from.segments_per_second);
     let mark = usize::try_from(claimed.chunk.mark).unwrap_or(0);
     let texts = claimed.permits.len();
     let leash = Leash {
@@ -221,8 +219,7 @@ impl Run {
             if self.opted_out[index] {
                 self.done += 1;
                 let report = Report::new(permit.ord(), permit.attempt(), Fact::OptedOut);
-                self.reports
-                    .push(report.because(Rule::OptOut, "opted out before it left"));
+                self.reports.push(report.because(Rule::OptOut, "opted out before it left"));
                 continue;
             }
             return Some(self.send(index, permit.clone()));
@@ -245,9 +242,7 @@ impl Run {
         let mark = if self.stop.is_some() {
             self.mark
         } else {
-            (self.done + self.window())
-                .min(self.claimed.permits.len())
-                .max(self.mark)
+            (self.done + self.window()).min(self.claimed.permits.len()).max(self.mark)
         };
         let reports = std::mem::take(&mut self.reports);
         let (desk, account, stream) = (Arc::clone(&self.desk), self.account, self.stream);
@@ -273,12 +268,7 @@ impl Run {
                 Ok(orders)
             };
             let result = commit.await;
-            Beat {
-                mark,
-                lease_until,
-                reports,
-                result,
-            }
+            Beat { mark, lease_until, reports, result }
         })
     }
 
@@ -286,9 +276,7 @@ impl Run {
         match beat.result {
             Ok(orders) => {
                 self.mark = beat.mark;
-                self.leash
-                    .lease_until
-                    .store(beat.lease_until.0, Ordering::SeqCst);
+                self.leash.lease_until.store(beat.lease_until.0, Ordering::SeqCst);
                 for index in orders.opted_out {
                     self.opted_out[index] = true;
                 }
@@ -328,11 +316,7 @@ impl Run {
         let (desk, throttle) = (Arc::clone(&self.desk), Arc::clone(&self.throttle));
         let (log, leash) = (self.log.clone(), Arc::clone(&self.leash));
         let from = self.claimed.from.clone();
-        let message = MessageId {
-            account: self.account,
-            stream: self.stream,
-            ord: permit.ord(),
-        };
+        let message = MessageId { account: self.account, stream: self.stream, ord: permit.ord() };
         Box::pin(async move {
             let wait = throttle.book(desk.clock.now(), permit.segments());
             if !wait.is_zero() {
@@ -430,10 +414,7 @@ async fn standing_orders(
         }
         _ => Some(Stop::TakeBack),
     };
-    Ok(Orders {
-        stop,
-        ..Orders::default()
-    })
+    Ok(Orders { stop, ..Orders::default() })
 }
 
 async fn opted_out(
@@ -445,10 +426,7 @@ async fn opted_out(
     let phones: Vec<String> = ahead.iter().map(|(_, phone)| phone.clone()).collect();
     let category = category.unwrap_or(Category::Transactional);
     let gone = consents::opted_out(tx, account, category, &phones).await?;
-    let indexes = ahead
-        .iter()
-        .filter(|(_, phone)| gone.contains(phone))
-        .map(|(index, _)| *index);
+    let indexes = ahead.iter().filter(|(_, phone)| gone.contains(phone)).map(|(index, _)| *index);
     Ok(indexes.collect())
 }
 
@@ -456,39 +434,22 @@ fn report_of(desk: &Desk, message: MessageId, attempt: u16, outcome: Outcome) ->
     let report = |fact| Report::new(message.ord, attempt, fact);
     let stops_account = outcome.stops_carrier_account();
     let report = match outcome {
-        Outcome::Accepted { sid, .. } => Report {
-            sid: Some(sid.to_string()),
-            ..report(Fact::Accepted)
-        },
-        Outcome::Rejected {
-            code,
-            http,
-            message,
-        } if stops_account => {
+        Outcome::Accepted { sid, .. } => {
+            Report { sid: Some(sid.to_string()), ..report(Fact::Accepted) }
+        }
+        Outcome::Rejected { code, http, message } if stops_account => {
             let words = format!("the carrier refused our credentials ({http}, {code}): {message}");
             let retry_at = desk.clock.now() + RETRY_LAST;
-            Report {
-                retry_at,
-                code: i64::from(code),
-                ..report(Fact::NotSent)
-            }
-            .because(Rule::Sender, words)
+            Report { retry_at, code: i64::from(code), ..report(Fact::NotSent) }
+                .because(Rule::Sender, words)
         }
         Outcome::Rejected { code, message, .. } => {
             let code = i64::from(code);
-            Report {
-                code,
-                ..report(Fact::Rejected)
-            }
-            .because(Rule::Number, message)
+            Report { code, ..report(Fact::Rejected) }.because(Rule::Number, message)
         }
         Outcome::NotSent { reason } => {
             let retry_at = desk.clock.now() + retry_wait(desk, attempt);
-            Report {
-                retry_at,
-                ..report(Fact::NotSent)
-            }
-            .because(Rule::Retry, reason.to_string())
+            Report { retry_at, ..report(Fact::NotSent) }.because(Rule::Retry, reason.to_string())
         }
         Outcome::Unknown { reason } => report(Fact::Lost).because(Rule::Retry, reason.to_string()),
     };

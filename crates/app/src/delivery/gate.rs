@@ -81,13 +81,7 @@ impl Gate {
     /// A gate for texts under these circumstances. `home` is the zone of recipients that have
     /// none, `body` the text of those that have none of their own, `funds` the credits there are.
     pub fn new(around: Circumstances, home: TimeZone, body: Arc<str>, funds: i64) -> Self {
-        Self {
-            around,
-            home,
-            body,
-            zones: HashMap::new(),
-            funds,
-        }
+        Self { around, home, body, zones: HashMap::new(), funds }
     }
 
     /// Decides on one candidate, which would be its `attempt`-th attempt.
@@ -104,11 +98,7 @@ impl Gate {
         let decision = decide(around, &facts);
         around.needs_opt_in = needs_opt_in;
         match decision {
-            Decision::Defer {
-                until,
-                rule,
-                inputs,
-            } => Verdict::Defer(until, rule, inputs),
+            Decision::Defer { until, rule, inputs } => Verdict::Defer(until, rule, inputs),
             Decision::Refuse { rule, inputs } => Verdict::Refuse(rule, inputs),
             Decision::Send if one.price > self.funds => Verdict::Unaffordable(one.price),
             Decision::Send => {
@@ -117,10 +107,7 @@ impl Gate {
                     ord: one.ord,
                     attempt,
                     phone: one.phone.clone(),
-                    body: one
-                        .body
-                        .as_deref()
-                        .map_or_else(|| Arc::clone(&self.body), Arc::from),
+                    body: one.body.as_deref().map_or_else(|| Arc::clone(&self.body), Arc::from),
                     segments: u32::try_from(one.segments).unwrap_or(u32::MAX),
                     price: one.price,
                     not_after: one.not_after,
@@ -132,10 +119,7 @@ impl Gate {
     fn facts(&mut self, candidate: &Candidate) -> Facts {
         let one = &candidate.recipient;
         let problem_of = |wanted: Rule| {
-            one.problem
-                .as_ref()
-                .filter(|(rule, _)| *rule == wanted)
-                .map(|(_, words)| words.clone())
+            one.problem.as_ref().filter(|(rule, _)| *rule == wanted).map(|(_, words)| words.clone())
         };
         Facts {
             text_problem: problem_of(Rule::Template),

@@ -32,10 +32,7 @@ pub async fn check_messages(
         (!complete || merkle_root(&facts) != line.root)
             .then(|| format!("line {} does not open to its facts", line.seq))
     });
-    let fact_fault = leaves
-        .keys()
-        .next()
-        .map(|seq| format!("facts of line {seq} have no line"));
+    let fact_fault = leaves.keys().next().map(|seq| format!("facts of line {seq} have no line"));
     let differs = |what: &str, left: i64, right: i64| {
         (left != right).then(|| format!("{what}: {left} against {right}"))
     };
@@ -48,26 +45,15 @@ pub async fn check_messages(
         ),
         Check::of(
             "spent_is_sent",
-            differs(
-                "spent and the price of what was taken",
-                books.spent,
-                totals.spent,
-            ),
-            format!(
-                "{} credits for {} texts",
-                totals.spent, totals.charged_texts
-            ),
+            differs("spent and the price of what was taken", books.spent, totals.spent),
+            format!("{} credits for {} texts", totals.spent, totals.charged_texts),
         ),
         Check::of(
             "lines_open_to_facts",
             line_fault.or(fact_fault),
             format!("{} lines open to their texts", bound.len()),
         ),
-        Check::of(
-            "tallies_are_rows",
-            totals.tally_fault,
-            format!("{} streams", totals.streams),
-        ),
+        Check::of("tallies_are_rows", totals.tally_fault, format!("{} streams", totals.streams)),
     ])
 }
 
@@ -119,9 +105,8 @@ async fn read_facts(
     stream: domain::ids::StreamId,
     leaves: &mut BTreeMap<i64, Vec<Hash>>,
 ) -> Result<()> {
-    let last = store::streams::find_stream(tx, account, stream)
-        .await?
-        .map_or(0, |one| one.position);
+    let last =
+        store::streams::find_stream(tx, account, stream).await?.map_or(0, |one| one.position);
     let mut after = 0;
     while after < last {
         for fact in audit::facts_after(tx, account, stream, after, ORDS_A_PAGE).await? {

@@ -66,17 +66,11 @@ type Place = (AccountId, StreamId);
 async fn keep_batch(db: &Db, batch: Vec<ReceiptIn>) -> Vec<std::result::Result<(), NotKept>> {
     let mut places: BTreeMap<Place, Vec<usize>> = BTreeMap::new();
     for (index, one) in batch.iter().enumerate() {
-        places
-            .entry((one.message.account, one.message.stream))
-            .or_default()
-            .push(index);
+        places.entry((one.message.account, one.message.stream)).or_default().push(index);
     }
     let mut answers = vec![Ok(()); batch.len()];
     for (place, indexes) in places {
-        let reports: Vec<Report> = indexes
-            .iter()
-            .map(|&index| report_of(&batch[index]))
-            .collect();
+        let reports: Vec<Report> = indexes.iter().map(|&index| report_of(&batch[index])).collect();
         if let Err(error) = keep(db, place, &reports).await {
             tracing::error!(
                 component = "receipts", account = %place.0, campaign = %place.1,

@@ -39,15 +39,7 @@ pub struct Report {
 impl Report {
     /// A report of `fact` without particulars.
     pub const fn new(ord: i64, attempt: u16, fact: Fact) -> Self {
-        Self {
-            ord,
-            attempt,
-            fact,
-            sid: None,
-            code: 0,
-            retry_at: Instant(0),
-            why: None,
-        }
+        Self { ord, attempt, fact, sid: None, code: 0, retry_at: Instant(0), why: None }
     }
 
     /// Adds the rule behind it.
@@ -97,10 +89,8 @@ pub async fn record(
     ords.sort_unstable();
     ords.dedup();
     let found = messages::lock_messages(tx, account, stream, &ords).await?;
-    let mut standing: BTreeMap<i64, Message> = found
-        .into_iter()
-        .map(|message| (message.ord, message))
-        .collect();
+    let mut standing: BTreeMap<i64, Message> =
+        found.into_iter().map(|message| (message.ord, message)).collect();
     let mut turns = Turns::default();
     for report in reports {
         if let Some(message) = standing.get_mut(&report.ord) {
@@ -146,10 +136,7 @@ impl Turns {
     }
 
     fn take_money(&mut self, message: &Message, money: Money) {
-        let turn = || Turn {
-            message: message.clone(),
-            charged: money == Money::Settle,
-        };
+        let turn = || Turn { message: message.clone(), charged: money == Money::Settle };
         match money {
             Money::Keep => {}
             Money::Settle | Money::Release => {
@@ -169,25 +156,15 @@ impl Turns {
     ) -> Result<Recorded> {
         let changed: Vec<Message> = self.changed.values().cloned().collect();
         messages::save_messages(tx, account, stream, &changed).await?;
-        let put_off: Vec<(i64, Instant)> = self
-            .deferred
-            .iter()
-            .filter_map(|(ord, at)| at.map(|at| (*ord, at)))
-            .collect();
-        let taken_off: Vec<i64> = self
-            .deferred
-            .iter()
-            .filter(|(_, at)| at.is_none())
-            .map(|(ord, _)| *ord)
-            .collect();
+        let put_off: Vec<(i64, Instant)> =
+            self.deferred.iter().filter_map(|(ord, at)| at.map(|at| (*ord, at))).collect();
+        let taken_off: Vec<i64> =
+            self.deferred.iter().filter(|(_, at)| at.is_none()).map(|(ord, _)| *ord).collect();
         messages::defer(tx, account, stream, &put_off).await?;
         messages::undefer(tx, account, stream, &taken_off).await?;
         let decided: Vec<(i64, i64)> = std::mem::take(&mut self.per_chunk).into_iter().collect();
         chunks::reduce_open(tx, account, stream, &decided).await?;
-        let recorded = Recorded {
-            turned: self.turned,
-            late: self.late.len(),
-        };
+        let recorded = Recorded { turned: self.turned, late: self.late.len() };
         self.move_money(tx, account, stream).await?;
         messages::insert_events(tx, account, stream, &self.evidence).await?;
         messages::change_tallies(tx, account, stream, &self.tallies).await?;
@@ -210,11 +187,7 @@ impl Turns {
             let (released, leaves) = sum(stream, &mut settled);
             let charged = settled.iter().filter(|turn| turn.charged);
             let charged = charged.map(|turn| turn.message.price).sum::<i64>();
-            let decided = Decided {
-                charged,
-                released: released - charged,
-                leaves,
-            };
+            let decided = Decided { charged, released: released - charged, leaves };
             let seq = wallet.settle(tx, &decided).await?;
             self.bind(&settled, seq);
         }
@@ -253,14 +226,7 @@ fn sum(stream: StreamId, turns: &mut [Turn]) -> (i64, Vec<domain::ledger::Hash>)
     let leaves = turns.iter().map(|turn| {
         let m = &turn.message;
         let kind = EventKind::Turned(m.state);
-        audit::fact_leaf(
-            stream,
-            m.ord,
-            i64::from(m.attempt),
-            kind,
-            m.price,
-            m.sid.as_deref(),
-        )
+        audit::fact_leaf(stream, m.ord, i64::from(m.attempt), kind, m.price, m.sid.as_deref())
     });
     let leaves = leaves.collect();
     (turns.iter().map(|turn| turn.message.price).sum(), leaves)

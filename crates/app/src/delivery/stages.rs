@@ -67,12 +67,7 @@ pub async fn apply(
     let Some(state) = before.state.after(event) else {
         return Ok(None);
     };
-    let after = Stream {
-        state,
-        reason,
-        need: 0,
-        ..before
-    };
+    let after = Stream { state, reason, need: 0, ..before };
     streams::save_stream(tx, account, &before, &after).await?;
     log_turn(account, &before, &after);
     advance(tx, account, id).await.map(Some)
@@ -98,13 +93,9 @@ async fn idle(tx: &mut Tx, account: AccountId, id: StreamId) -> Result<bool> {
 
 async fn finished(tx: &mut Tx, account: AccountId, id: StreamId) -> Result<bool> {
     let tallies = messages::tallies(tx, account, id).await?;
-    let waiting = [
-        message::State::Deferred,
-        message::State::Reserved,
-        message::State::Unknown,
-    ]
-    .iter()
-    .any(|state| tallies.get(state).copied().unwrap_or(0) > 0);
+    let waiting = [message::State::Deferred, message::State::Reserved, message::State::Unknown]
+        .iter()
+        .any(|state| tallies.get(state).copied().unwrap_or(0) > 0);
     Ok(!waiting && idle(tx, account, id).await?)
 }
 

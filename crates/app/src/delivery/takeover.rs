@@ -77,11 +77,8 @@ async fn take_over_chunk(
     chunk: &Chunk,
     proof: bool,
 ) -> Result<Option<Found>> {
-    let log = if proof {
-        desk.wire_logs.read(chunk.owner, account, stream, chunk.no)
-    } else {
-        None
-    };
+    let log =
+        if proof { desk.wire_logs.read(chunk.owner, account, stream, chunk.no) } else { None };
     let mut tx = desk.db.begin().await?;
     let lease_until = tx.now() + desk.claimant.lease;
     let owner = desk.incarnation();
@@ -96,9 +93,7 @@ async fn take_over_chunk(
     for message in undecided {
         let index = taken.ords.binary_search(&message.ord).unwrap_or(usize::MAX);
         let below_mark = i64::try_from(index).is_ok_and(|index| index < taken.mark);
-        let handed_over = log
-            .as_ref()
-            .is_none_or(|log| log.get(index).copied().unwrap_or(true));
+        let handed_over = log.as_ref().is_none_or(|log| log.get(index).copied().unwrap_or(true));
         let report = |fact| Report::new(message.ord, message.attempt, fact);
         if below_mark && handed_over {
             found.unknown += 1;

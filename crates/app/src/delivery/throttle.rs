@@ -21,10 +21,7 @@ impl Throttle {
     /// A pace of `segments_per_second` (at least 1).
     pub fn new(segments_per_second: u32) -> Self {
         let micros_per_segment = 1_000_000 / i64::from(segments_per_second.max(1));
-        Self {
-            micros_per_segment,
-            booked: Mutex::new(Instant(0)),
-        }
+        Self { micros_per_segment, booked: Mutex::new(Instant(0)) }
     }
 
     /// Books a text of `segments` and answers how long it must wait.
@@ -48,10 +45,7 @@ impl Throttles {
             Some((rate, throttle)) if *rate == segments_per_second => Arc::clone(throttle),
             _ => {
                 let throttle = Arc::new(Throttle::new(segments_per_second));
-                all.insert(
-                    address.to_owned(),
-                    (segments_per_second, Arc::clone(&throttle)),
-                );
+                all.insert(address.to_owned(), (segments_per_second, Arc::clone(&throttle)));
                 throttle
             }
         }

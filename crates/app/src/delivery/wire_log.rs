@@ -45,28 +45,18 @@ pub enum Owner {
 }
 
 fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id")
-        .unwrap_or_default()
-        .trim()
-        .to_owned()
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 
 impl WireLogs {
     /// Logs under `root` for the process that runs as `incarnation`.
     pub fn open(root: &Path, incarnation: Incarnation) -> io::Result<Self> {
         let own = root.join(incarnation.to_string());
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&own)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&own)?;
         let alive = File::create(own.join("alive"))?;
         flock(&alive, FlockOperation::NonBlockingLockExclusive)?;
         fs::write(own.join("boot"), boot_id())?;
-        Ok(Self {
-            root: root.to_path_buf(),
-            own,
-            _alive: alive,
-        })
+        Ok(Self { root: root.to_path_buf(), own, _alive: alive })
     }
 
     /// Begins the log of a chunk of `texts` texts.
@@ -80,10 +70,7 @@ impl WireLogs {
         let path = self.own.join(file_name(account, stream, chunk));
         let file = File::create(&path)?;
         file.set_len(u64::try_from(texts).unwrap_or(u64::MAX))?;
-        Ok(WireLog {
-            file: Arc::new(file),
-            path,
-        })
+        Ok(WireLog { file: Arc::new(file), path })
     }
 
     /// What became of a process.
@@ -99,11 +86,7 @@ impl WireLogs {
             return Owner::Alive;
         }
         let boot = fs::read_to_string(dir.join("boot")).unwrap_or_default();
-        if boot.is_empty() || boot != boot_id() {
-            Owner::Unseen
-        } else {
-            Owner::Dead
-        }
+        if boot.is_empty() || boot != boot_id() { Owner::Unseen } else { Owner::Dead }
     }
 
     /// For each text of a chunk: was it handed to a socket? `None` without a log. Believe it only
@@ -145,8 +128,7 @@ impl Drop for WireLogs {
 impl WireLog {
     /// Notes that text `index` is about to be handed to a socket.
     pub fn note(&self, index: usize) -> io::Result<()> {
-        self.file
-            .write_all_at(&[1], u64::try_from(index).unwrap_or(u64::MAX))
+        self.file.write_all_at(&[1], u64::try_from(index).unwrap_or(u64::MAX))
     }
 
     /// Removes the log of a chunk whose outcomes are durable.
@@ -178,10 +160,7 @@ mod tests {
         assert_eq!(new.owner(OLD), Owner::Alive);
         drop(old);
         assert_eq!(new.owner(OLD), Owner::Dead);
-        assert_eq!(
-            new.read(OLD, place.0, place.1, place.2),
-            Some(vec![false, true, false])
-        );
+        assert_eq!(new.read(OLD, place.0, place.1, place.2), Some(vec![false, true, false]));
         assert_eq!(new.read(OLD, place.0, place.1, 8), None);
         assert_eq!(new.owner(Incarnation([3; 16])), Owner::Unseen);
         new.clear_dead().expect("clears");

@@ -37,12 +37,7 @@ struct Busy(Mutex<HashMap<Place, Vec<(i64, u32)>>>);
 
 impl Busy {
     fn add(&self, place: Place, chunk: i64, pace: u32) {
-        self.0
-            .lock()
-            .expect("no panic inside")
-            .entry(place)
-            .or_default()
-            .push((chunk, pace));
+        self.0.lock().expect("no panic inside").entry(place).or_default().push((chunk, pace));
     }
 
     fn remove(&self, place: Place, chunk: i64) {
@@ -65,18 +60,12 @@ impl Busy {
     }
 
     fn total(&self) -> usize {
-        self.0
-            .lock()
-            .expect("no panic inside")
-            .values()
-            .map(Vec::len)
-            .sum()
+        self.0.lock().expect("no panic inside").values().map(Vec::len).sum()
     }
 
     fn holds(&self, place: Place, chunk: i64) -> bool {
         let all = self.0.lock().expect("no panic inside");
-        all.get(&place)
-            .is_some_and(|chunks| chunks.iter().any(|(no, _)| *no == chunk))
+        all.get(&place).is_some_and(|chunks| chunks.iter().any(|(no, _)| *no == chunk))
     }
 }
 
@@ -140,9 +129,8 @@ async fn look(
     }
     let mut claimed = 0;
     let pieces = [(due, Piece::Due), (next, Piece::Next)];
-    for (place, piece) in pieces
-        .into_iter()
-        .flat_map(|(places, piece)| places.into_iter().map(move |p| (p, piece)))
+    for (place, piece) in
+        pieces.into_iter().flat_map(|(places, piece)| places.into_iter().map(move |p| (p, piece)))
     {
         if busy.total() >= CHUNKS_MAX || !busy.has_room(place) {
             continue;

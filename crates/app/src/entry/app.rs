@@ -267,7 +267,9 @@ pub fn installation_sender(settings: &Settings) -> Option<From> {
         return Some(From {
             kind: SenderKind::LongCode,
             address: SANDBOX_NUMBER.to_owned(),
-            segments_per_second: settings.segments_per_second.unwrap_or(SANDBOX_SEGMENTS_PER_SECOND),
+            segments_per_second: settings
+                .segments_per_second
+                .unwrap_or(SANDBOX_SEGMENTS_PER_SECOND),
         });
     };
     // A carrier other than Twilio's own is a sandbox or a test rig; it sets no pace.

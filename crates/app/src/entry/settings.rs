@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
-use figment::providers::{Env, Format, Serialized, Toml};
+use figment::providers::{Format, Serialized, Toml};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
@@ -69,12 +69,30 @@ struct Raw {
     public_url: Option<String>,
     operator_key: Option<String>,
     state_dir: Option<PathBuf>,
-    segments_per_second: Option<u32>,
+    segments_per_second: Option<NumberOrText>,
     twilio_account_sid: Option<String>,
     twilio_auth_token: Option<String>,
     twilio_messaging_service_sid: Option<String>,
     twilio_phone_number: Option<String>,
     twilio_api_base: String,
+}
+
+/// In a file it is a number, in the environment a text.
+#[derive(Deserialize, Serialize)]
+#[serde(untagged)]
+enum NumberOrText {
+    Number(u32),
+    Text(String),
+}
+
+impl NumberOrText {
+    fn number(&self) -> Option<u32> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Text(text) => text.trim().parse().ok(),
+        }
+        .filter(|number| *number > 0)
+    }
 }
 
 impl Default for Raw {
@@ -95,14 +113,8 @@ impl Default for Raw {
     }
 }
 
-const LEDGERLINE: [&str; 6] = [
-    "database_url",
-    "bind",
-    "public_url",
-    "operator_key",
-    "state_dir",
-    "segments_per_second",
-];
+const LEDGERLINE: [&str; 6] =
+    ["database_url", "bind", "public_url", "operator_key", "state_dir", "segments_per_second"];
 const TWILIO: [&str; 5] = [
     "twilio_account_sid",
     "twilio_auth_token",
@@ -121,12 +133,22 @@ impl Settings {
             }
             figment = figment.merge(Toml::file_exact(file));
         }
-        let figment = figment
-            .merge(Env::prefixed("LEDGERLINE_").only(&LEDGERLINE))
-            .merge(Env::raw().only(&TWILIO));
+        // Taken as texts: guessing types would read a phone number as a number.
+        for (prefix, names) in [("LEDGERLINE_", &LEDGERLINE[..]), ("", &TWILIO[..])] {
+            for name in names {
+                let variable = format!("{prefix}{}", name.to_ascii_uppercase());
+                if let Ok(value) = std::env::var(&variable) {
+                    figment = figment.merge(Serialized::default(name, value));
+                }
+            }
+        }
         let raw: Raw = figment.extract().map_err(|error| {
             let path = error.path.join(".");
-            let name = if path.is_empty() { "the configuration file".to_owned() } else { path };
+            let name = match path.as_str() {
+                "" => "the configuration file".to_owned(),
+                path if path.starts_with("twilio") => path.to_ascii_uppercase(),
+                path => format!("LEDGERLINE_{}", path.to_ascii_uppercase()),
+            };
             bad(&name, error.kind.to_string())
         })?;
         raw.checked()
@@ -152,17 +174,20 @@ impl Raw {
         let bind = self.bind.parse().map_err(|_| {
             bad("LEDGERLINE_BIND", format!("{:?} is no address such as 127.0.0.1:8080", self.bind))
         })?;
-        let public_url =
-            filled(self.public_url).map(|url| base_url("LEDGERLINE_PUBLIC_URL", &url)).transpose()?;
+        let public_url = filled(self.public_url)
+            .map(|url| base_url("LEDGERLINE_PUBLIC_URL", &url))
+            .transpose()?;
         let operator_key = filled(self.operator_key);
         if operator_key.as_ref().is_some_and(|key| key.len() < 8) {
             return Err(bad("LEDGERLINE_OPERATOR_KEY", "write at least 8 characters"));
         }
         let api_base = base_url("TWILIO_API_BASE", &self.twilio_api_base)?;
         let strict = api_base == TWILIO_API_BASE;
-        if self.segments_per_second == Some(0) {
-            return Err(bad("LEDGERLINE_SEGMENTS_PER_SECOND", "write 1 or more"));
-        }
+        let pace = self.segments_per_second.as_ref().map(|pace| {
+            let problem = "write a whole number from 1 up";
+            pace.number().ok_or_else(|| bad("LEDGERLINE_SEGMENTS_PER_SECOND", problem))
+        });
+        let segments_per_second = pace.transpose()?;
         let twilio = match (filled(self.twilio_account_sid), filled(self.twilio_auth_token)) {
             (None, None) => None,
             (Some(_), None) => {
@@ -187,7 +212,7 @@ impl Raw {
             public_url,
             operator_key: operator_key.map(SecretString::from),
             state_dir: self.state_dir,
-            segments_per_second: self.segments_per_second,
+            segments_per_second,
             twilio,
         })
     }
@@ -246,7 +271,10 @@ mod tests {
         let cases: Vec<(Raw, &str)> = vec![
             (Raw { bind: "x".into(), ..Raw::default() }, "LEDGERLINE_BIND"),
             (Raw { public_url: Some("x.com".into()), ..Raw::default() }, "LEDGERLINE_PUBLIC_URL"),
-            (Raw { operator_key: Some("short".into()), ..Raw::default() }, "LEDGERLINE_OPERATOR_KEY"),
+            (
+                Raw { operator_key: Some("short".into()), ..Raw::default() },
+                "LEDGERLINE_OPERATOR_KEY",
+            ),
             (Raw { twilio_account_sid: sid.clone(), ..Raw::default() }, "TWILIO_AUTH_TOKEN"),
             (Raw { twilio_auth_token: Some("t".into()), ..Raw::default() }, "TWILIO_ACCOUNT_SID"),
             (

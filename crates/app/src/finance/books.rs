@@ -19,11 +19,7 @@ pub struct Check {
 impl Check {
     /// A check with its finding: no `fault` means it holds and `detail` says what was looked at.
     pub fn of(name: &'static str, fault: Option<String>, detail: impl Into<String>) -> Self {
-        Self {
-            name,
-            ok: fault.is_none(),
-            detail: fault.unwrap_or_else(|| detail.into()),
-        }
+        Self { name, ok: fault.is_none(), detail: fault.unwrap_or_else(|| detail.into()) }
     }
 }
 
@@ -65,11 +61,7 @@ pub async fn check_books(tx: &mut Tx, account: AccountId) -> Result<(Vec<Check>,
             }
             if line.posting.root != [0; 32] {
                 let (facts, root) = (line.posting.facts, line.posting.root);
-                bound.push(BoundLine {
-                    seq: line.seq,
-                    facts,
-                    root,
-                });
+                bound.push(BoundLine { seq: line.seq, facts, root });
             }
         }
         seq = last;
@@ -82,16 +74,8 @@ pub async fn check_books(tx: &mut Tx, account: AccountId) -> Result<(Vec<Check>,
     });
     let checks = vec![
         Check::of("books_balance", identity, "the nine books balance"),
-        Check::of(
-            "wallet_is_its_ledger",
-            differs,
-            format!("{seq} lines fold to the wallet"),
-        ),
-        Check::of(
-            "running_balances",
-            running_fault,
-            "each line's balances follow from it",
-        ),
+        Check::of("wallet_is_its_ledger", differs, format!("{seq} lines fold to the wallet")),
+        Check::of("running_balances", running_fault, "each line's balances follow from it"),
         Check::of("hash_chain", broken, format!("{seq} lines, unbroken")),
     ];
     Ok((checks, bound))

@@ -51,8 +51,7 @@ impl OpenWallet {
     pub async fn settle(&mut self, tx: &mut Tx, decided: &Decided) -> Result<i64> {
         let owed = self.wallet.books.owed;
         let posting = Posting::settle(String::new(), decided.charged, decided.released, owed);
-        self.post(tx, keyed("settle", posting.over(&decided.leaves)))
-            .await
+        self.post(tx, keyed("settle", posting.over(&decided.leaves))).await
     }
 
     /// Gives spent credits back. The line's number.

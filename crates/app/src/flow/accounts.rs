@@ -23,10 +23,7 @@ const SECRET_BYTES: usize = 24;
 pub fn checked_name(field: &str, name: &str) -> Result<String> {
     let name = name.trim();
     if name.is_empty() || name.chars().count() > NAME_CHARS_MAX {
-        return Err(invalid(
-            field,
-            format!("write 1 to {NAME_CHARS_MAX} characters"),
-        ));
+        return Err(invalid(field, format!("write 1 to {NAME_CHARS_MAX} characters")));
     }
     if name.chars().any(char::is_control) {
         return Err(invalid(field, "leave out control characters"));
@@ -37,10 +34,7 @@ pub fn checked_name(field: &str, name: &str) -> Result<String> {
 /// Checks a time zone's name.
 pub fn checked_zone(field: &str, name: &str) -> Result<String> {
     quiet_hours::zone(name).map_err(|_| {
-        invalid(
-            field,
-            format!("{name:?} is no IANA time zone such as America/New_York"),
-        )
+        invalid(field, format!("{name:?} is no IANA time zone such as America/New_York"))
     })?;
     Ok(name.to_owned())
 }
@@ -146,9 +140,9 @@ pub async fn adjust_credits(
     accounts::account(tx, account).await?;
     let key = format!("operator:{key}");
     match credits::adjust(tx, account, key, amount, actor, &reason).await {
-        Err(store::Error::Exists { .. }) => Err(Refusal::Exists(
-            "these credits were moved already".to_owned(),
-        )),
+        Err(store::Error::Exists { .. }) => {
+            Err(Refusal::Exists("these credits were moved already".to_owned()))
+        }
         other => Ok(other?),
     }
 }
@@ -179,9 +173,7 @@ pub async fn add_sender(
         let kinds: Vec<&str> = SenderKind::ALL.iter().map(|kind| kind.as_str()).collect();
         invalid("kind", format!("write one of {}", kinds.join(", ")))
     })?;
-    let pace = wanted
-        .segments_per_second
-        .unwrap_or_else(|| kind.segments_per_second());
+    let pace = wanted.segments_per_second.unwrap_or_else(|| kind.segments_per_second());
     if !(1..=SEGMENTS_PER_SECOND_MAX).contains(&pace) {
         return Err(invalid(
             "segments_per_second",
@@ -196,9 +188,9 @@ pub async fn add_sender(
         active: true,
     };
     match senders::insert_sender(tx, account, &sender).await {
-        Err(store::Error::Exists { .. }) => Err(Refusal::Exists(
-            "the account has a sender with this address already".to_owned(),
-        )),
+        Err(store::Error::Exists { .. }) => {
+            Err(Refusal::Exists("the account has a sender with this address already".to_owned()))
+        }
         other => Ok(other.map(|()| sender)?),
     }
 }
@@ -214,19 +206,13 @@ fn checked_address(kind: SenderKind, text: &str) -> Result<String> {
             }),
             "MG followed by 32 hexadecimal digits",
         ),
-        SenderKind::Whatsapp => (
-            text.strip_prefix("whatsapp:+").is_some_and(digits),
-            "whatsapp:+13125550100",
-        ),
+        SenderKind::Whatsapp => {
+            (text.strip_prefix("whatsapp:+").is_some_and(digits), "whatsapp:+13125550100")
+        }
         SenderKind::LongCode | SenderKind::TollFree | SenderKind::TenDlc => (
-            text.strip_prefix('+')
-                .is_some_and(|rest| digits(rest) && rest.len() <= 15),
+            text.strip_prefix('+').is_some_and(|rest| digits(rest) && rest.len() <= 15),
             "+13125550100",
         ),
     };
-    if fits {
-        Ok(text.to_owned())
-    } else {
-        Err(invalid("address", format!("write {example}")))
-    }
+    if fits { Ok(text.to_owned()) } else { Err(invalid("address", format!("write {example}"))) }
 }

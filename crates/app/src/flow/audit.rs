@@ -23,8 +23,5 @@ pub async fn audit(db: &Db, account: AccountId) -> Result<Audit> {
     accounts::account(&mut tx, account).await?;
     let (mut checks, bound) = check_books(&mut tx, account).await?;
     checks.extend(integrity::check_messages(&mut tx, account, &bound).await?);
-    Ok(Audit {
-        ok: checks.iter().all(|check| check.ok),
-        checks,
-    })
+    Ok(Audit { ok: checks.iter().all(|check| check.ok), checks })
 }

@@ -135,10 +135,7 @@ async fn check_body(tx: &mut Tx, account: AccountId, body: &str) -> Result<()> {
         return Err(invalid("body", "write a text"));
     }
     if body.chars().count() > BODY_CHARS_MAX {
-        return Err(invalid(
-            "body",
-            format!("write at most {BODY_CHARS_MAX} characters"),
-        ));
+        return Err(invalid("body", format!("write at most {BODY_CHARS_MAX} characters")));
     }
     let template = Template::parse(body).map_err(|error| invalid("body", error.to_string()))?;
     if template.is_constant() {
@@ -160,31 +157,18 @@ async fn check_body(tx: &mut Tx, account: AccountId, body: &str) -> Result<()> {
 }
 
 async fn check_audience(tx: &mut Tx, account: AccountId, audience: &Audience) -> Result<()> {
-    let nobody = || {
-        invalid(
-            "audience",
-            "no contact belongs to it; import contacts first",
-        )
-    };
+    let nobody = || invalid("audience", "no contact belongs to it; import contacts first");
     match audience {
         Audience::ContactIds(ids) => {
             let found = contacts::contacts_by_id(tx, account, ids).await?;
             if found.len() < ids.len() {
-                let missing = ids
-                    .iter()
-                    .find(|id| !found.iter().any(|one| one.id == **id));
+                let missing = ids.iter().find(|id| !found.iter().any(|one| one.id == **id));
                 let id = missing.map(ToString::to_string).unwrap_or_default();
-                return Err(invalid(
-                    "audience.contact_ids",
-                    format!("there is no contact {id}"),
-                ));
+                return Err(invalid("audience.contact_ids", format!("there is no contact {id}")));
             }
         }
         Audience::All(_) => {
-            if contacts::list_contacts(tx, account, None, 1)
-                .await?
-                .is_empty()
-            {
+            if contacts::list_contacts(tx, account, None, 1).await?.is_empty() {
                 return Err(nobody());
             }
         }
@@ -249,24 +233,12 @@ pub async fn quote(
     let campaign = campaigns::campaign(&mut tx, account, id).await?;
     let owner = accounts::account(&mut tx, account).await?;
     let from = senders::choose(&mut tx, account, campaign.sender, installation_sender).await?;
-    let composer = Composer::load(
-        &mut tx,
-        &owner,
-        &campaign.body,
-        from.as_ref(),
-        magic_allowed,
-    )
-    .await?;
+    let composer =
+        Composer::load(&mut tx, &owner, &campaign.body, from.as_ref(), magic_allowed).await?;
     let audience: Audience = serde_json::from_str(&campaign.audience)
         .map_err(|_| store::Error::Damaged("an audience".to_owned()))?;
-    let available = store::wallets::wallet(&mut tx, account)
-        .await?
-        .books
-        .available;
-    let mut quote = CampaignQuote {
-        available,
-        ..CampaignQuote::default()
-    };
+    let available = store::wallets::wallet(&mut tx, account).await?.books.available;
+    let mut quote = CampaignQuote { available, ..CampaignQuote::default() };
     let mut after = None;
     loop {
         let page = contacts::list_contacts(&mut tx, account, after, CONTACTS_A_PAGE).await?;
@@ -281,10 +253,7 @@ pub async fn quote(
                 .into_iter()
                 .collect();
         for contact in page.iter().filter(|contact| audience.has(contact)) {
-            let consent = consents
-                .get(&contact.phone)
-                .copied()
-                .unwrap_or(Consent::Unknown);
+            let consent = consents.get(&contact.phone).copied().unwrap_or(Consent::Unknown);
             quote.add(contact, consent, &composer);
         }
     }
@@ -363,10 +332,8 @@ pub async fn wish(tx: &mut Tx, account: AccountId, id: StreamId, wish: Wish) -> 
     // Asked for what is the case already: the same answer again.
     let done = matches!(
         (wish, before.state),
-        (
-            Wish::Start,
-            State::Sealing | State::Running | State::Draining | State::Completed
-        ) | (Wish::Pause, State::Pausing | State::Paused)
+        (Wish::Start, State::Sealing | State::Running | State::Draining | State::Completed)
+            | (Wish::Pause, State::Pausing | State::Paused)
             | (Wish::Resume, State::Running | State::Draining)
             | (Wish::Cancel, State::Canceling | State::Canceled)
     );
@@ -374,10 +341,7 @@ pub async fn wish(tx: &mut Tx, account: AccountId, id: StreamId, wish: Wish) -> 
         return Ok(before.state);
     }
     let verb = wish.verb();
-    Err(Refusal::State(format!(
-        "a campaign that is {} cannot be {verb}",
-        before.state
-    )))
+    Err(Refusal::State(format!("a campaign that is {} cannot be {verb}", before.state)))
 }
 
 /// The test text of a campaign: its body as it would leave to the first contact of the audience.

@@ -67,44 +67,22 @@ pub fn checked(wanted: &ContactIn, account: &Account) -> Result<Word> {
     let number = phone::parse(&wanted.phone, Some(&account.country))
         .map_err(|error| invalid("phone", error.to_string()))?;
     let told = |text: &Option<String>| {
-        text.as_deref()
-            .map(str::trim)
-            .filter(|text| !text.is_empty())
-            .map(str::to_owned)
+        text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned)
     };
     let name = told(&wanted.name);
-    if name
-        .as_ref()
-        .is_some_and(|name| name.chars().count() > NAME_CHARS_MAX)
-    {
-        return Err(invalid(
-            "name",
-            format!("write at most {NAME_CHARS_MAX} characters"),
-        ));
+    if name.as_ref().is_some_and(|name| name.chars().count() > NAME_CHARS_MAX) {
+        return Err(invalid("name", format!("write at most {NAME_CHARS_MAX} characters")));
     }
-    let timezone = told(&wanted.timezone)
-        .map(|name| checked_zone("timezone", &name))
-        .transpose()?;
-    let consent = told(&wanted.consent)
-        .map(|word| checked_consent(&word))
-        .transpose()?;
-    let mut tags: Vec<String> = wanted
-        .tags
-        .iter()
-        .map(|tag| tag.trim().to_owned())
-        .collect();
+    let timezone =
+        told(&wanted.timezone).map(|name| checked_zone("timezone", &name)).transpose()?;
+    let consent = told(&wanted.consent).map(|word| checked_consent(&word)).transpose()?;
+    let mut tags: Vec<String> = wanted.tags.iter().map(|tag| tag.trim().to_owned()).collect();
     tags.retain(|tag| !tag.is_empty());
     if tags.len() > TAGS_MAX || tags.iter().any(|tag| tag.chars().count() > NAME_CHARS_MAX) {
-        return Err(invalid(
-            "tags",
-            format!("write at most {TAGS_MAX} short tags"),
-        ));
+        return Err(invalid("tags", format!("write at most {TAGS_MAX} short tags")));
     }
     if wanted.fields.len() > FIELDS_MAX
-        || wanted
-            .fields
-            .values()
-            .any(|value| value.chars().count() > FIELD_CHARS_MAX)
+        || wanted.fields.values().any(|value| value.chars().count() > FIELD_CHARS_MAX)
     {
         let problem =
             format!("write at most {FIELDS_MAX} fields of at most {FIELD_CHARS_MAX} characters");
@@ -165,10 +143,7 @@ pub async fn keep_words(
         .into_iter()
         .map(|contact| (contact.phone.clone(), contact))
         .collect();
-    let mut kept = Kept {
-        updated: known.len(),
-        ..Kept::default()
-    };
+    let mut kept = Kept { updated: known.len(), ..Kept::default() };
     kept.created = words.len() - known.len();
     let now = tx.now();
     let written: Vec<Contact> = words
@@ -234,10 +209,7 @@ async fn keep_consents(
     let mut events = Vec::new();
     for &category in Category::ALL {
         let standing: BTreeMap<String, Consent> =
-            consents::consents_for(tx, account, category, &phones)
-                .await?
-                .into_iter()
-                .collect();
+            consents::consents_for(tx, account, category, &phones).await?.into_iter().collect();
         for (phone, consent) in &told {
             let before = standing.get(*phone).copied().unwrap_or(Consent::Unknown);
             if before == *consent {

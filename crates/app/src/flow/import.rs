@@ -100,9 +100,7 @@ pub fn list_rejected(file: &[u8], owner: &Account) -> Result<Vec<Rejected>> {
 /// Checks a file's header and counts nothing else.
 pub fn check_header(file: &[u8]) -> Result<Vec<String>> {
     let mut reader = reader(file);
-    let header = reader
-        .byte_headers()
-        .map_err(|error| invalid("file", error.to_string()))?;
+    let header = reader.byte_headers().map_err(|error| invalid("file", error.to_string()))?;
     let names: Vec<String> = header
         .iter()
         .map(|name| {
@@ -125,16 +123,10 @@ pub fn check_header(file: &[u8]) -> Result<Vec<String>> {
     }
     let mut unique = HashSet::new();
     if let Some(twice) = names.iter().find(|name| !unique.insert(name.as_str())) {
-        return Err(invalid(
-            "file",
-            format!("the column {twice:?} stands twice in the header"),
-        ));
+        return Err(invalid("file", format!("the column {twice:?} stands twice in the header")));
     }
     if names.len() > COLUMNS_MAX {
-        return Err(invalid(
-            "file",
-            format!("a file has at most {COLUMNS_MAX} columns"),
-        ));
+        return Err(invalid("file", format!("a file has at most {COLUMNS_MAX} columns")));
     }
     Ok(names)
 }
@@ -207,12 +199,7 @@ impl<'a> Rows<'a> {
                 Err((field, value, reason)) => {
                     done.rejected_count += 1;
                     if done.rejected.len() < self.rejected_max {
-                        done.rejected.push(Rejected {
-                            line,
-                            field,
-                            value,
-                            reason,
-                        });
+                        done.rejected.push(Rejected { line, field, value, reason });
                     }
                 }
             }
@@ -238,11 +225,7 @@ impl<'a> Rows<'a> {
         for (name, bytes) in self.names.iter().zip(record) {
             let value = std::str::from_utf8(bytes).map_err(|_| {
                 let shown = String::from_utf8_lossy(bytes).into_owned();
-                (
-                    name.clone(),
-                    shown,
-                    "not UTF-8; save the file as UTF-8".to_owned(),
-                )
+                (name.clone(), shown, "not UTF-8; save the file as UTF-8".to_owned())
             })?;
             let value = value.trim();
             match name.as_str() {
@@ -282,12 +265,7 @@ pub fn rejected_csv(rejected: &[Rejected]) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     let written = std::iter::once(["line", "field", "value", "reason"].map(str::to_owned))
         .chain(rejected.iter().map(|row| {
-            [
-                row.line.to_string(),
-                row.field.clone(),
-                harmless(&row.value),
-                harmless(&row.reason),
-            ]
+            [row.line.to_string(), row.field.clone(), harmless(&row.value), harmless(&row.reason)]
         }))
         .try_for_each(|cells| writer.write_record(&cells));
     written.expect("writing to memory");

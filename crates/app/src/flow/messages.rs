@@ -117,39 +117,26 @@ pub async fn check(
         (None, Some(source)) => {
             let template =
                 Template::parse(source).map_err(|error| invalid("template", error.to_string()))?;
-            let zone = contact
-                .and_then(|one| one.timezone.as_deref())
-                .unwrap_or(&owner.timezone);
+            let zone = contact.and_then(|one| one.timezone.as_deref()).unwrap_or(&owner.timezone);
             let zone = quiet_hours::zone(zone).unwrap_or(jiff::tz::TimeZone::UTC);
             let values = contact.map_or_else(BTreeMap::new, variables);
             text::compose(&template, &values, &RenderContext { now, zone })
         }
         _ => return Err(invalid("body", "write either body or template")),
     };
-    let field = if wanted.body.is_some() {
-        "body"
-    } else {
-        "template"
-    };
+    let field = if wanted.body.is_some() { "body" } else { "template" };
     let text = rendered.map_err(|problem| invalid(field, problem.to_string()))?;
     let send_at = wanted.send_at.unwrap_or(Instant(0));
     if send_at > now + AHEAD_MAX {
         return Err(invalid("send_at", "write a time within a year from now"));
     }
-    let not_after = wanted
-        .not_after
-        .unwrap_or_else(|| send_at.max(now) + LIFETIME);
+    let not_after = wanted.not_after.unwrap_or_else(|| send_at.max(now) + LIFETIME);
     if not_after <= now || not_after < send_at {
-        return Err(invalid(
-            "not_after",
-            "write a time that is still to come, after send_at",
-        ));
+        return Err(invalid("not_after", "write a time that is still to come, after send_at"));
     }
     let from = senders::choose(&mut tx, account, None, installation_sender).await?;
     let kind = from.map_or(SenderKind::LongCode, |from| from.kind);
-    let price = rates::rate_table(&mut tx)
-        .await?
-        .price(&to, kind, text.segments, now);
+    let price = rates::rate_table(&mut tx).await?.price(&to, kind, text.segments, now);
     let recipient = Recipient {
         ord: 0,
         phone: to,
@@ -164,11 +151,7 @@ pub async fn check(
         send_at,
         not_after,
     };
-    Ok(Intake {
-        account,
-        recipient,
-        key,
-    })
+    Ok(Intake { account, recipient, key })
 }
 
 fn checked_phone(raw: &str, country: &str, magic_allowed: bool) -> Result<String> {
@@ -189,9 +172,7 @@ fn checked_context(wanted: &MessageIn) -> Result<&'static contexts::Context> {
                 let keys: Vec<&str> = contexts::CONTEXTS.iter().map(|one| one.key).collect();
                 invalid("context", format!("write one of {}", keys.join(", ")))
             })?;
-            let other = category
-                .as_ref()
-                .is_some_and(|word| word != context.category.as_str());
+            let other = category.as_ref().is_some_and(|word| word != context.category.as_str());
             if other {
                 let problem = format!("the context {key} is {}", context.category);
                 return Err(invalid("category", problem));
@@ -217,10 +198,8 @@ pub fn start_intakes(db: Db) -> Intakes {
             for (index, one) in batch.iter().enumerate() {
                 places.entry(one.account).or_default().push(index);
             }
-            let mut answers: Vec<std::result::Result<Taken, IntakeFailed>> = batch
-                .iter()
-                .map(|_| Err(IntakeFailed(String::new())))
-                .collect();
+            let mut answers: Vec<std::result::Result<Taken, IntakeFailed>> =
+                batch.iter().map(|_| Err(IntakeFailed(String::new()))).collect();
             for (account, indexes) in places {
                 let items: Vec<&Intake> = indexes.iter().map(|&index| &batch[index]).collect();
                 match take_in(&db, account, &items).await {
@@ -253,26 +232,14 @@ async fn take_in(db: &Db, account: AccountId, items: &[&Intake]) -> store::Resul
             continue;
         }
         after.total += 1;
-        let id = MessageId {
-            account,
-            stream: StreamId::API,
-            ord: after.total,
-        };
+        let id = MessageId { account, stream: StreamId::API, ord: after.total };
         let (segments, credits) = (item.recipient.segments, item.recipient.price);
-        let new = MessageTaken {
-            id,
-            state: "queued",
-            segments,
-            credits,
-        };
+        let new = MessageTaken { id, state: "queued", segments, credits };
         if let Some(key) = &item.key {
             let body = serde_json::to_string(&new).expect("an answer is valid JSON");
             idempotency::keep_answer(&mut tx, account, &key.key, 202, &body).await?;
         }
-        list.push(Recipient {
-            ord: after.total,
-            ..item.recipient.clone()
-        });
+        list.push(Recipient { ord: after.total, ..item.recipient.clone() });
         taken.push(Taken::New(new));
     }
     if !list.is_empty() {
@@ -297,11 +264,7 @@ async fn answered(
 /// Sends one text and waits until it is durable, not until it is sent.
 pub async fn take(intakes: &Intakes, intake: Intake) -> Result<Taken> {
     let failed = |words: String| {
-        tracing::error!(
-            component = "intake",
-            error = words,
-            "a text could not be taken in"
-        );
+        tracing::error!(component = "intake", error = words, "a text could not be taken in");
         Refusal::Store(store::Error::Conflict)
     };
     match intakes.apply(intake).await {

@@ -54,8 +54,5 @@ impl From<store::Error> for Refusal {
 
 /// A refusal about a field.
 pub fn invalid(field: impl Into<String>, problem: impl Into<String>) -> Refusal {
-    Refusal::Invalid {
-        field: field.into(),
-        problem: problem.into(),
-    }
+    Refusal::Invalid { field: field.into(), problem: problem.into() }
 }

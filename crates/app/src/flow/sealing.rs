@@ -90,10 +90,7 @@ impl Composer {
         let home = quiet_hours::zone(&account.timezone)
             .map_err(|_| Error::Damaged("an account's time zone".to_owned()))?;
         let now = tx.now();
-        let context = RenderContext {
-            now,
-            zone: home.clone(),
-        };
+        let context = RenderContext { now, zone: home.clone() };
         let constant = template
             .is_constant()
             .then(|| text::compose(&template, &std::collections::BTreeMap::new(), &context));
@@ -103,25 +100,12 @@ impl Composer {
         }
         let rates = rates::rate_table(tx).await?;
         let kind = from.map_or(SenderKind::LongCode, |from| from.kind);
-        Ok(Self {
-            template,
-            constant,
-            rates,
-            kind,
-            home,
-            now,
-            regions,
-            magic_allowed,
-        })
+        Ok(Self { template, constant, rates, kind, home, now, regions, magic_allowed })
     }
 
     /// The text, when it is the same for everybody.
     pub fn constant_body(&self) -> Option<&str> {
-        self.constant
-            .as_ref()?
-            .as_ref()
-            .ok()
-            .map(|text| text.body.as_str())
+        self.constant.as_ref()?.as_ref().ok().map(|text| text.body.as_str())
     }
 
     /// Composes for one contact.
@@ -149,24 +133,16 @@ impl Composer {
             Ok(Text { body, segments }) => Composed {
                 body: own.then_some(body),
                 segments,
-                price: self
-                    .rates
-                    .price(&contact.phone, self.kind, segments, self.now),
+                price: self.rates.price(&contact.phone, self.kind, segments, self.now),
                 problem: None,
             },
         }
     }
 
     fn render(&self, contact: &Contact) -> std::result::Result<Text, text::Problem> {
-        let zone = contact
-            .timezone
-            .as_deref()
-            .and_then(|name| quiet_hours::zone(name).ok());
+        let zone = contact.timezone.as_deref().and_then(|name| quiet_hours::zone(name).ok());
         let zone = zone.unwrap_or_else(|| self.home.clone());
-        let context = RenderContext {
-            now: self.now,
-            zone,
-        };
+        let context = RenderContext { now: self.now, zone };
         text::compose(&self.template, &variables(contact), &context)
     }
 }
@@ -187,14 +163,8 @@ pub async fn seal_some(
     let mut campaign = campaigns::campaign(&mut tx, account, id).await?;
     let owner = accounts::account(&mut tx, account).await?;
     let from = senders::choose(&mut tx, account, campaign.sender, installation_sender).await?;
-    let composer = Composer::load(
-        &mut tx,
-        &owner,
-        &campaign.body,
-        from.as_ref(),
-        magic_allowed,
-    )
-    .await?;
+    let composer =
+        Composer::load(&mut tx, &owner, &campaign.body, from.as_ref(), magic_allowed).await?;
     let audience: Arc<Audience> = Arc::new(
         serde_json::from_str(&campaign.audience)
             .map_err(|_| Error::Damaged("an audience".to_owned()))?,
@@ -214,10 +184,7 @@ pub async fn seal_some(
     campaign.segments_quoted += list.iter().map(|one| one.segments).sum::<i64>();
     recipients::insert_recipients(&mut tx, account, id, &list).await?;
     let added = i64::try_from(list.len()).unwrap_or(i64::MAX);
-    let after = streams::Stream {
-        total: stream.total + added,
-        ..stream
-    };
+    let after = streams::Stream { total: stream.total + added, ..stream };
     streams::save_stream(&mut tx, account, &stream, &after).await?;
     campaigns::save_sealing(&mut tx, account, &campaign).await?;
     if complete {

@@ -75,12 +75,7 @@ pub struct Counts {
 impl Counts {
     fn of(stream: &Stream, tallies: &BTreeMap<message::State, i64>) -> Self {
         use message::State as S;
-        let sum = |states: &[S]| {
-            states
-                .iter()
-                .filter_map(|state| tallies.get(state))
-                .sum::<i64>()
-        };
+        let sum = |states: &[S]| states.iter().filter_map(|state| tallies.get(state)).sum::<i64>();
         let untouched = stream.total - stream.position;
         // What a canceled campaign did not take up is canceled, without a row of its own.
         let over = matches!(stream.state, State::Canceled | State::Canceling);
@@ -130,9 +125,8 @@ pub async fn status_of(
     rate_per_second: f64,
 ) -> Result<CampaignStatus> {
     let id = campaign.id;
-    let stream = streams::find_stream(tx, account, id)
-        .await?
-        .ok_or(Refusal::NotFound("campaign"))?;
+    let stream =
+        streams::find_stream(tx, account, id).await?.ok_or(Refusal::NotFound("campaign"))?;
     let tallies = messages::tallies(tx, account, id).await?;
     let (reserved, spent) = stories::credits_of_stream(tx, account, id).await?;
     Ok(CampaignStatus {
@@ -146,11 +140,7 @@ pub async fn status_of(
             .filter(|_| matches!(stream.state, State::Pausing | State::Paused))
             .map(PauseReason::as_str),
         counts: Counts::of(&stream, &tallies),
-        credits: Credits {
-            quoted: campaign.credits_quoted,
-            reserved,
-            spent,
-        },
+        credits: Credits { quoted: campaign.credits_quoted, reserved, spent },
         rate_per_second,
         starts_at: campaign.starts_at,
         resume_when_funded: campaign.resume_when_funded,
@@ -259,10 +249,9 @@ pub async fn message_status(db: &Db, account: AccountId, id: MessageId) -> Resul
     }));
     let body = match one.body {
         Some(body) => body,
-        None => campaigns::campaign(&mut tx, account, stream)
-            .await?
-            .sealed_body
-            .unwrap_or_default(),
+        None => {
+            campaigns::campaign(&mut tx, account, stream).await?.sealed_body.unwrap_or_default()
+        }
     };
     let until = stories::due_at(&mut tx, account, stream, id.ord).await?;
     Ok(MessageStatus {
@@ -271,16 +260,11 @@ pub async fn message_status(db: &Db, account: AccountId, id: MessageId) -> Resul
         contact_id: one.contact,
         body,
         context: one.context,
-        state: message
-            .as_ref()
-            .map_or("queued", |message| message.state.as_str()),
+        state: message.as_ref().map_or("queued", |message| message.state.as_str()),
         segments: one.segments,
         credits: one.price,
         sid: message.as_ref().and_then(|message| message.sid.clone()),
-        error_code: message
-            .as_ref()
-            .map(|message| message.code)
-            .filter(|code| *code != 0),
+        error_code: message.as_ref().map(|message| message.code).filter(|code| *code != 0),
         attempts: message.as_ref().map_or(0, |message| message.attempt),
         why: why(message.as_ref(), until),
         events,
@@ -298,9 +282,7 @@ pub fn why(message: Option<&messages::Message>, until: Option<Instant>) -> Why {
     };
     Why {
         decision,
-        rule: message
-            .and_then(|message| message.rule)
-            .map(domain::permit::Rule::as_str),
+        rule: message.and_then(|message| message.rule).map(domain::permit::Rule::as_str),
         inputs: message.and_then(|message| message.why.clone()),
         rule_set: RULE_SET,
         until,
@@ -339,48 +321,29 @@ pub async fn list_recipients(
     after: i64,
     limit: i64,
 ) -> Result<Vec<RecipientStatus>> {
-    let stream = streams::find_stream(tx, account, id)
-        .await?
-        .ok_or(Refusal::NotFound("campaign"))?;
-    let untouched = if stream.state.is_over() {
-        "canceled"
-    } else {
-        "pending"
-    };
+    let stream =
+        streams::find_stream(tx, account, id).await?.ok_or(Refusal::NotFound("campaign"))?;
+    let untouched = if stream.state.is_over() { "canceled" } else { "pending" };
     let filter = match state {
         None => stories::StateFilter::Any,
         Some("pending") => stories::StateFilter::Untouched,
         Some("sending") => stories::StateFilter::Is(message::State::Reserved),
         Some(word) => stories::StateFilter::Is(message::State::parse(word).ok_or_else(|| {
             let words: Vec<&str> = message::State::ALL.iter().map(|one| one.as_str()).collect();
-            super::invalid(
-                "state",
-                format!("write pending or one of {}", words.join(", ")),
-            )
+            super::invalid("state", format!("write pending or one of {}", words.join(", ")))
         })?),
     };
     let rows = stories::recipients_with_messages(tx, account, id, filter, after, limit).await?;
     Ok(rows
         .into_iter()
         .map(|row| RecipientStatus {
-            id: MessageId {
-                account,
-                stream: id,
-                ord: row.ord,
-            },
+            id: MessageId { account, stream: id, ord: row.ord },
             phone: row.phone,
             contact_id: row.contact,
-            state: row
-                .message
-                .as_ref()
-                .map_or(untouched, |message| message.state.as_str()),
+            state: row.message.as_ref().map_or(untouched, |message| message.state.as_str()),
             credits: row.price,
             sid: row.message.as_ref().and_then(|message| message.sid.clone()),
-            error_code: row
-                .message
-                .as_ref()
-                .map(|one| one.code)
-                .filter(|code| *code != 0),
+            error_code: row.message.as_ref().map(|one| one.code).filter(|code| *code != 0),
             why: why(row.message.as_ref(), None),
         })
         .collect())

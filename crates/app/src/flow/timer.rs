@@ -32,10 +32,7 @@ pub async fn look(
         let event = match (stream.state, stream.reason) {
             (State::Scheduled, _) => {
                 let campaign = campaigns::campaign(&mut tx, account, id).await?;
-                campaign
-                    .starts_at
-                    .is_none_or(|at| at <= tx.now())
-                    .then_some(Event::Due)
+                campaign.starts_at.is_none_or(|at| at <= tx.now()).then_some(Event::Due)
             }
             (State::Paused, Some(PauseReason::Credits)) => {
                 let campaign = campaigns::campaign(&mut tx, account, id).await?;

@@ -110,12 +110,22 @@ impl Rig {
 
     fn account(&self) -> String {
         let made = self.run(&[
-            "account", "create", "--name", "Torture", "--timezone", "America/New_York",
-            "--quiet-hours", "off",
+            "account",
+            "create",
+            "--name",
+            "Torture",
+            "--timezone",
+            "America/New_York",
+            "--quiet-hours",
+            "off",
         ]);
         let account = made["id"].as_str().expect("an id").to_owned();
         let done = self.run(&["contacts", "import", CONTACTS, "--account", &account]);
-        assert_eq!((&done["created"], &done["rejected_count"]), (&5000.into(), &0.into()), "{done}");
+        assert_eq!(
+            (&done["created"], &done["rejected_count"]),
+            (&5000.into(), &0.into()),
+            "{done}"
+        );
         account
     }
 
@@ -125,8 +135,17 @@ impl Rig {
 
     fn campaign(&self, account: &str) -> String {
         let made = self.run(&[
-            "campaign", "create", "--account", account, "--name", "Spring", "--category",
-            "marketing", "--body", "Spring check-up week: reply STOP to opt out.", "--all",
+            "campaign",
+            "create",
+            "--account",
+            account,
+            "--name",
+            "Spring",
+            "--category",
+            "marketing",
+            "--body",
+            "Spring check-up week: reply STOP to opt out.",
+            "--all",
             "--resume-when-funded",
         ]);
         let id = made["id"].as_str().expect("an id").to_owned();
@@ -224,12 +243,12 @@ async fn torture_a_paid_campaign_survives_five_kills(engine: Engine) {
     let record = || phones(&get(carrier_port, "/sandbox/messages?limit=100000"));
     let settled = |status: &Value| {
         let counts = &status["counts"];
-        let moving = number(&counts["sending"]) + number(&counts["deferred"]) + number(&counts["sent"]);
+        let moving =
+            number(&counts["sending"]) + number(&counts["deferred"]) + number(&counts["sent"]);
         moving == 0
     };
-    let status = rig.await_status(&account, &id, |status| {
-        status["state"] == "paused" && settled(status)
-    });
+    let status =
+        rig.await_status(&account, &id, |status| status["state"] == "paused" && settled(status));
     assert_eq!(status["pause_reason"], "credits", "{status}");
     let accepted = i64::try_from(record().len()).expect("few");
     assert_first_half(&rig, &account, &status, accepted);
@@ -266,7 +285,8 @@ async fn torture_the_server_with_its_own_sandbox_survives_kills(engine: Engine) 
     let status = rig.await_status(&account, &id, |status| {
         let counts = &status["counts"];
         status["state"] == "paused"
-            && number(&counts["sent"]) + number(&counts["sending"]) + number(&counts["deferred"]) == 0
+            && number(&counts["sent"]) + number(&counts["sending"]) + number(&counts["deferred"])
+                == 0
     });
     // A text that was on its way inside the killed process never reached the carrier in it.
     let unknown = number(&status["counts"]["unknown"]);

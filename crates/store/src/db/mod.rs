@@ -87,7 +87,7 @@ impl From<sqlx::Error> for Error {
             return Self::Conflict;
         }
         if refusal.is_unique_violation() {
-            let table = refusal.constraint().map_or_else(|| refusal.message(), |name| name);
+            let table = refusal.constraint().unwrap_or_else(|| refusal.message());
             return Self::Exists { table: table.to_owned() };
         }
         Self::Engine(error)

@@ -63,7 +63,9 @@ impl Wanted {
         match self.to.as_str() {
             "+15005550001" => return say(21211, "Invalid 'To' Phone Number: +15005550001"),
             "+15005550002" => return say(21612, "The 'To' phone number cannot be reached"),
-            "+15005550003" => return say(21408, "Permission to send to this region is not enabled"),
+            "+15005550003" => {
+                return say(21408, "Permission to send to this region is not enabled");
+            }
             "+15005550004" => return say(21610, "Attempt to send to unsubscribed recipient"),
             "+15005550009" => return say(21614, "'To' number is not a valid mobile number"),
             _ => {}

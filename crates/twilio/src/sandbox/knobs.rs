@@ -114,7 +114,8 @@ mod tests {
         let knobs = Knobs::default().changed(&json!({"share_429": 0.5})).expect("fits");
         let knobs = knobs.changed(&json!({"latency_ms": 3})).expect("fits");
         assert!((knobs.share_429 - 0.5).abs() < f64::EPSILON && knobs.latency_ms == 3);
-        for wrong in [json!({"share_429": 2}), json!({"shares": 1}), json!([]), json!({"receipts": 1})]
+        for wrong in
+            [json!({"share_429": 2}), json!({"shares": 1}), json!([]), json!({"receipts": 1})]
         {
             assert!(knobs.changed(&wrong).is_err(), "{wrong}");
         }

@@ -100,9 +100,10 @@ pub(super) fn list(shared: &Shared, account: &str, query: &str) -> Answer {
         }
         format!("{base}?{}", query.finish())
     };
-    let next = shown.last().filter(|_| more).map(|&index| {
-        uri_of(page + 1, Some(format!("PA{}", record.message(index).sid)))
-    });
+    let next = shown
+        .last()
+        .filter(|_| more)
+        .map(|&index| uri_of(page + 1, Some(format!("PA{}", record.message(index).sid))));
     let quoted = |text: &Option<String>| serde_json::to_string(text).expect("valid JSON");
     let body = format!(
         "{{\"end\":{},\"first_page_uri\":{},\"messages\":[{}],\"next_page_uri\":{},\"page\":{page},\
@@ -159,8 +160,7 @@ pub(super) fn one(
             json(StatusCode::NO_CONTENT, "")
         }
         Method::POST => {
-            let form: Vec<(String, String)> =
-                form_urlencoded::parse(body).into_owned().collect();
+            let form: Vec<(String, String)> = form_urlencoded::parse(body).into_owned().collect();
             let value = |name: &str| {
                 form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
             };

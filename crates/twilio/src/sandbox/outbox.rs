@@ -219,9 +219,8 @@ async fn post(shared: &Shared, due: Due) -> bool {
     if let Ok(token) = HeaderValue::from_str(&format!("{sid}-{word}")) {
         headers.insert(TOKEN, token);
     }
-    let form = form_urlencoded::Serializer::new(String::with_capacity(400))
-        .extend_pairs(params)
-        .finish();
+    let form =
+        form_urlencoded::Serializer::new(String::with_capacity(400)).extend_pairs(params).finish();
     let body = Bytes::from(form);
     let request = Outgoing { method: Method::POST, uri: path, headers: &headers, body };
     let exchange = pool.exchange(&request, None, Instant::now() + RECEIPT_TIMEOUT).await;

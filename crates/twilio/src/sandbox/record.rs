@@ -134,7 +134,16 @@ impl Record {
     fn replay(&mut self, line: Line) {
         match line {
             Line::Accepted {
-                sid, account, to, from, service, body, callback, at, segments, fate,
+                sid,
+                account,
+                to,
+                from,
+                service,
+                body,
+                callback,
+                at,
+                segments,
+                fate,
             } => {
                 let kept = Kept {
                     sid,

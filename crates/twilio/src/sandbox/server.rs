@@ -64,9 +64,8 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Answer, D
     if let Some(rest) = path.strip_prefix("/sandbox/") {
         return Ok(control::answer(shared, &head.method, rest, query, &body));
     }
-    let Some((account, rest)) = path
-        .strip_prefix("/2010-04-01/Accounts/")
-        .and_then(|rest| rest.split_once('/'))
+    let Some((account, rest)) =
+        path.strip_prefix("/2010-04-01/Accounts/").and_then(|rest| rest.split_once('/'))
     else {
         return Ok(not_found(path));
     };

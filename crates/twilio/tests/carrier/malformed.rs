@@ -40,7 +40,8 @@ async fn whatever_is_not_proof_is_unknown_and_asked_once() {
 
 #[tokio::test]
 async fn proof_is_proof_whatever_stands_around_it() {
-    let whole = format!("{{\"sid\":\"{SID}\",\"status\":\"new word\",\"num_segments\":7,\"x\":[]}}");
+    let whole =
+        format!("{{\"sid\":\"{SID}\",\"status\":\"new word\",\"num_segments\":7,\"x\":[]}}");
     let (outcome, _) = outcome_of(ResponseTemplate::new(200).set_body_string(whole)).await;
     assert!(matches!(outcome, Outcome::Accepted { .. }), "{outcome:?}");
     let refusal = ResponseTemplate::new(400).set_body_string("{\"code\":21211,\"message\":\"no\"}");

@@ -19,7 +19,7 @@ struct Posted {
 }
 
 /// A server that takes receipts and answers each with what `answer` says.
-async fn taker(
+fn taker(
     listener: TcpListener,
     answer: impl Fn(usize) -> u16 + Send + Sync + 'static,
 ) -> mpsc::UnboundedReceiver<Posted> {
@@ -49,7 +49,10 @@ async fn taker(
     posted
 }
 
-async fn read(stream: &mut tokio::net::TcpStream, mut buffer: Vec<u8>) -> Option<(Posted, Vec<u8>)> {
+async fn read(
+    stream: &mut tokio::net::TcpStream,
+    mut buffer: Vec<u8>,
+) -> Option<(Posted, Vec<u8>)> {
     loop {
         if let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
             let head = String::from_utf8(buffer[..end].to_vec()).ok()?;
@@ -101,7 +104,7 @@ async fn receipts_are_signed_and_tell_the_fate() {
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
         let base = format!("http://{}", listener.local_addr().expect("bound"));
-        let mut posted = taker(listener, |_| 204).await;
+        let mut posted = taker(listener, |_| 204);
         let carrier = carrier(knobs).await;
         send(&carrier, &format!("{base}/status/abc?x=1#rc=5&rp=all")).await;
         for word in words {
@@ -122,7 +125,7 @@ async fn receipts_are_signed_and_tell_the_fate() {
 async fn a_receipt_nobody_takes_is_tried_again() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let base = format!("http://{}", listener.local_addr().expect("bound"));
-    let mut posted = taker(listener, |n| if n < 3 { 503 } else { 204 }).await;
+    let mut posted = taker(listener, |n| if n < 3 { 503 } else { 204 });
     let carrier = carrier(fast()).await;
     send(&carrier, &format!("{base}/status/abc")).await;
     let mut words = Vec::new();
@@ -141,12 +144,10 @@ async fn the_record_outlives_the_carrier_and_its_receipts_go_on() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let base = format!("http://{}", listener.local_addr().expect("bound"));
     let slow = Knobs { receipt_delay_ms: 3_600_000, ..Knobs::default() };
-    let first = Sandbox::start(twilio::sandbox::Options {
-        record: Some(record.clone()),
-        ..options(slow)
-    })
-    .await
-    .expect("starts");
+    let first =
+        Sandbox::start(twilio::sandbox::Options { record: Some(record.clone()), ..options(slow) })
+            .await
+            .expect("starts");
     send(&first, &format!("{base}/status/abc")).await;
     let accepted = first.accepted();
     drop(first);
@@ -154,7 +155,7 @@ async fn the_record_outlives_the_carrier_and_its_receipts_go_on() {
     let mut cut = std::fs::read(&record).expect("reads");
     cut.extend_from_slice(b"{\"sid\":\"SM");
     std::fs::write(&record, cut).expect("writes");
-    let mut posted = taker(listener, |_| 204).await;
+    let mut posted = taker(listener, |_| 204);
     let again =
         Sandbox::start(twilio::sandbox::Options { record: Some(record), ..options(fast()) })
             .await
@@ -162,5 +163,8 @@ async fn the_record_outlives_the_carrier_and_its_receipts_go_on() {
     assert_eq!(again.accepted(), accepted);
     assert_eq!(again.summary().accepted, 1);
     let one = next(&mut posted).await;
-    assert_eq!(StatusCallback::parse(&one.form).expect("well-formed").sid.to_string(), accepted[0].0);
+    assert_eq!(
+        StatusCallback::parse(&one.form).expect("well-formed").sid.to_string(),
+        accepted[0].0
+    );
 }

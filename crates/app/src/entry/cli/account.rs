@@ -47,8 +47,7 @@ fn nights(text: &str) -> std::result::Result<Nights, String> {
     if text == "off" {
         return Ok(Nights(None));
     }
-    let (start, end) =
-        text.split_once('-').ok_or("write two times such as 21:00-08:00, or off")?;
+    let (start, end) = text.split_once('-').ok_or("write two times such as 21:00-08:00, or off")?;
     QuietHours::parse(start.trim(), end.trim())
         .map(|hours| Nights(Some(hours)))
         .map_err(|error| error.to_string())

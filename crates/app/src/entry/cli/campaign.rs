@@ -171,8 +171,7 @@ async fn list(work: &Workplace, whose: Whose) -> Result {
     let account = work.account(whose).await?;
     let mut tx = work.db.read().await?;
     let newest = StreamId(i64::MAX);
-    let all =
-        campaigns::list_campaigns(&mut tx, account.id, newest, CAMPAIGNS_LISTED_MAX).await?;
+    let all = campaigns::list_campaigns(&mut tx, account.id, newest, CAMPAIGNS_LISTED_MAX).await?;
     let mut answers = Vec::with_capacity(all.len());
     for campaign in all {
         answers.push(status_of(&mut tx, account.id, campaign, 0.0).await?);

@@ -104,10 +104,8 @@ pub fn rows_bar(file: &[u8]) -> ProgressBar {
     )
     .expect("the template is well-formed")
     .progress_chars("█▓░");
-    let bar = ProgressBar::with_draw_target(
-        u64::try_from(lines).ok(),
-        ProgressDrawTarget::stderr(),
-    );
+    let bar =
+        ProgressBar::with_draw_target(u64::try_from(lines).ok(), ProgressDrawTarget::stderr());
     bar.set_style(style);
     bar
 }

@@ -45,9 +45,9 @@ pub struct Move {
 /// Runs the command.
 pub async fn run(verb: Verb, shared: &Shared) -> Result {
     match verb {
-        Verb::Grant(wanted) if wanted.amount <= 0 => Err(usage(
-            "AMOUNT: write how many credits to give; `credits adjust` takes them back",
-        )),
+        Verb::Grant(wanted) if wanted.amount <= 0 => {
+            Err(usage("AMOUNT: write how many credits to give; `credits adjust` takes them back"))
+        }
         Verb::Grant(wanted) | Verb::Adjust(wanted) => {
             let work = Workplace::open(shared).await?;
             adjust(&work, &wanted).await

@@ -52,10 +52,7 @@ pub async fn run(verb: Verb, shared: &Shared) -> Result {
         format!(
             "{}\n{}",
             doable(&key.key),
-            faint(format!(
-                "opens {}; keep it now, it is not shown again",
-                strong(&account.name)
-            )),
+            faint(format!("opens {}; keep it now, it is not shown again", strong(&account.name))),
         )
     })
 }

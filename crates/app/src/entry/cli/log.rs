@@ -50,9 +50,10 @@ impl Stream {
 /// Starts the log of this process.
 pub fn start(stream: Stream) -> Result {
     let levels = std::env::var(LEVELS).ok().filter(|levels| !levels.trim().is_empty());
-    let filter = EnvFilter::try_new(levels.as_deref().unwrap_or(stream.usual)).map_err(|error| {
-        usage(format!("{LEVELS}: write error, warn, info or debug, not this ({error})"))
-    })?;
+    let filter =
+        EnvFilter::try_new(levels.as_deref().unwrap_or(stream.usual)).map_err(|error| {
+            usage(format!("{LEVELS}: write error, warn, info or debug, not this ({error})"))
+        })?;
     let to_terminal = stream.file.is_none() && console::colors_enabled_stderr();
     let writer = match stream.file {
         Some(file) => BoxMakeWriter::new(Mutex::new(file)),

@@ -201,14 +201,14 @@ pub async fn adjust_credits(
     asked: Asked<CreditsIn>,
 ) -> Result<Answer> {
     let CreditsIn { amount, reason } = &asked.wanted;
-    let effect = match asked.once.key() {
-        Some(key) => key.key.clone(),
-        None => {
+    let effect = asked.once.key().map_or_else(
+        || {
             let mut fresh = [0; 16];
             app.dice.fill(&mut fresh);
             HEXLOWER.encode(&fresh)
-        }
-    };
+        },
+        |key| key.key.clone(),
+    );
     let key = &effect;
     let moved = asked.once.run(&app, account, |mut tx| async move {
         let wallet =

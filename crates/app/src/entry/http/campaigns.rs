@@ -157,8 +157,7 @@ pub async fn quote(
         return Ok(answer);
     }
     let from = app.installation_sender();
-    let quote =
-        campaigns::quote(&app.db, holder.account, id, from, app.is_sandboxed()).await?;
+    let quote = campaigns::quote(&app.db, holder.account, id, from, app.is_sandboxed()).await?;
     once.after(&app, holder.account, StatusCode::OK, &quote).await
 }
 
@@ -224,13 +223,7 @@ pub async fn cancel(
     wish(&app, &holder, id, &once, Wish::Cancel).await
 }
 
-async fn wish(
-    app: &App,
-    holder: &Holder,
-    id: StreamId,
-    once: &Once,
-    wish: Wish,
-) -> Result<Answer> {
+async fn wish(app: &App, holder: &Holder, id: StreamId, once: &Once, wish: Wish) -> Result<Answer> {
     let account = holder.account;
     let done = once.run(app, account, |mut tx| async move {
         campaigns::wish(&mut tx, account, id, wish).await?;

@@ -193,7 +193,6 @@ pub async fn import_csv(
         evidence: "POST /v1/contacts/import",
         may_opt_in_again: false,
     };
-    let done =
-        import(&app.db, &*app.dice, holder.account, &body, source, dry_run, |_| {}).await?;
+    let done = import(&app.db, &*app.dice, holder.account, &body, source, dry_run, |_| {}).await?;
     once.after(&app, holder.account, StatusCode::OK, &done).await
 }

@@ -27,7 +27,7 @@ struct Page {
 /// Endpoints of one kind.
 struct Group {
     name: String,
-    words: String,
+    words: Vec<Run>,
     endpoints: Vec<Endpoint>,
 }
 
@@ -36,7 +36,7 @@ struct Endpoint {
     method: String,
     path: String,
     summary: String,
-    description: String,
+    description: Vec<Run>,
     key: String,
     parameters: Vec<Field>,
     body_type: String,
@@ -55,14 +55,19 @@ struct Field {
     name: String,
     kind: String,
     required: bool,
-    words: String,
+    words: Vec<Run>,
+}
+
+/// A run of words, or of code that stood between backticks.
+struct Run {
+    is_code: bool,
+    text: String,
 }
 
 struct Refusal {
     code: &'static str,
     status: u16,
-    title: &'static str,
-    meaning: &'static str,
+    meaning: Vec<Run>,
 }
 
 /// `GET /docs`
@@ -79,13 +84,12 @@ pub async fn page(
 fn page_of(api: &Value, base: &str) -> Page {
     let groups = api["tags"].as_array().into_iter().flatten().map(|tag| {
         let name = text(&tag["name"]);
-        Group { endpoints: endpoints(api, base, &name), words: text(&tag["description"]), name }
+        Group { endpoints: endpoints(api, base, &name), words: runs(&tag["description"]), name }
     });
     let problems = Code::ALL.iter().map(|code| Refusal {
         code: code.as_str(),
         status: code.status().as_u16(),
-        title: code.title(),
-        meaning: code.meaning().trim(),
+        meaning: runs(&code.meaning().trim().into()),
     });
     Page {
         title: text(&api["info"]["title"]),
@@ -98,6 +102,12 @@ fn page_of(api: &Value, base: &str) -> Page {
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
+}
+
+fn runs(value: &Value) -> Vec<Run> {
+    let parts = value.as_str().unwrap_or_default().split('`').enumerate();
+    let run = |(n, part): (usize, &str)| Run { is_code: n % 2 == 1, text: part.to_owned() };
+    parts.map(run).filter(|run| !run.text.is_empty()).collect()
 }
 
 fn endpoints(api: &Value, base: &str, tag: &str) -> Vec<Endpoint> {
@@ -119,7 +129,7 @@ fn endpoint(api: &Value, base: &str, method: &str, path: &str, operation: &Value
         name: text(&one["name"]),
         kind: format!("{}, in the {}", kind_of(api, &one["schema"]), text(&one["in"])),
         required: one["required"] == true,
-        words: text(&one["description"]),
+        words: runs(&one["description"]),
     });
     let content = members(&operation["requestBody"]["content"]).next();
     let (body_type, body) = match content {
@@ -140,7 +150,7 @@ fn endpoint(api: &Value, base: &str, method: &str, path: &str, operation: &Value
     Endpoint {
         anchor: text(&operation["operationId"]),
         summary: text(&operation["summary"]),
-        description: text(&operation["description"]),
+        description: runs(&operation["description"]),
         key: if operator { "operator" } else { "account" }.to_owned(),
         parameters: parameters.collect(),
         answers: answers.collect(),
@@ -189,12 +199,15 @@ fn add_fields(api: &Value, schema: &Value, within: &str, depth: usize, fields: &
     let required = |name: &str| {
         schema["required"].as_array().is_some_and(|names| names.iter().any(|one| one == name))
     };
-    for (name, field) in members(&schema["properties"]) {
+    // What is needed comes first.
+    let all = members(&schema["properties"]);
+    let (needed, rest): (Vec<_>, Vec<_>) = all.partition(|(name, _)| required(name));
+    for (name, field) in needed.into_iter().chain(rest) {
         let path = format!("{within}{name}");
         fields.push(Field {
             kind: kind_of(api, field),
             required: required(name),
-            words: text(&field["description"]),
+            words: runs(&field["description"]),
             name: path.clone(),
         });
         let inner = not_null(field);
@@ -216,7 +229,7 @@ fn not_null(schema: &Value) -> &Value {
 
 fn kind_of(api: &Value, schema: &Value) -> String {
     if let Some(words) = schema["enum"].as_array() {
-        let words: Vec<String> = words.iter().map(|word| format!("{}", word)).collect();
+        let words: Vec<String> = words.iter().map(ToString::to_string).collect();
         return words.join(" or ");
     }
     if schema.get("$ref").is_some() {
@@ -225,9 +238,10 @@ fn kind_of(api: &Value, schema: &Value) -> String {
     if schema.get("oneOf").is_some() {
         let or_null = if not_null(schema) == schema { "" } else { " or null" };
         let inner = not_null(schema);
-        return match inner == schema {
-            true => "value".to_owned(),
-            false => format!("{}{or_null}", kind_of(api, inner)),
+        return if inner == schema {
+            "value".to_owned()
+        } else {
+            format!("{}{or_null}", kind_of(api, inner))
         };
     }
     match &schema["type"] {
@@ -237,9 +251,10 @@ fn kind_of(api: &Value, schema: &Value) -> String {
         Value::String(kind) => kind.clone(),
         Value::Array(kinds) => {
             let kinds: Vec<&str> = kinds.iter().filter_map(Value::as_str).collect();
-            match kinds.contains(&"array") {
-                true => format!("list of {}s or null", kind_of(api, &schema["items"])),
-                false => kinds.join(" or "),
+            if kinds.contains(&"array") {
+                format!("list of {}s or null", kind_of(api, &schema["items"]))
+            } else {
+                kinds.join(" or ")
             }
         }
         _ => "object".to_owned(),

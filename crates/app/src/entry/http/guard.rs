@@ -26,13 +26,11 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
 
 /// Answers 503 when an endpoint takes too long; its open transaction leaves no trace.
 pub async fn limit_time(State(longest): State<Duration>, request: Request, next: Next) -> Response {
-    match tokio::time::timeout(longest, next.run(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            let words = format!("no answer within {} seconds", longest.as_secs());
-            Problem::new(Code::Unavailable, words).into_response()
-        }
-    }
+    let answered = tokio::time::timeout(longest, next.run(request)).await;
+    answered.unwrap_or_else(|_| {
+        let words = format!("no answer within {} seconds", longest.as_secs());
+        Problem::new(Code::Unavailable, words).into_response()
+    })
 }
 
 /// Counts a request of a known route by its outcome.
@@ -57,9 +55,7 @@ pub async fn guard_page(request: Request, next: Next) -> Response {
 pub async fn finish(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let mut response = next.run(request).await;
-    response
-        .headers_mut()
-        .insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Some(Cause(cause)) = response.extensions_mut().remove::<Cause>() {
         let mut bytes = [0; 8];
         app.dice.fill(&mut bytes);
@@ -75,6 +71,7 @@ pub async fn finish(State(app): State<Arc<App>>, request: Request, next: Next) -
 }
 
 /// What a panic is answered with.
+#[expect(clippy::needless_pass_by_value, reason = "the layer that catches panics passes a box")]
 pub fn caught(panic: Box<dyn Any + Send>) -> Response {
     let words = panic
         .downcast_ref::<String>()

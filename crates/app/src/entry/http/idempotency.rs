@@ -89,10 +89,10 @@ impl<S: Send + Sync> FromRequest<S> for Bare {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
-        let Raw { body, once } = Raw::from_request(request, state).await?;
         #[derive(serde::Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Nothing {}
+        let Raw { body, once } = Raw::from_request(request, state).await?;
         if !body.trim_ascii().is_empty() {
             json::read::<Nothing>(&body)?;
         }
@@ -116,15 +116,13 @@ fn key_of(request: &Request) -> Result<Option<&str>> {
     let Some(value) = request.headers().get(KEY) else { return Ok(None) };
     let key = value.to_str().ok().map(str::trim);
     let fits = |key: &&str| {
-        (1..=KEY_CHARS_MAX).contains(&key.len()) && key.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+        (1..=KEY_CHARS_MAX).contains(&key.len())
+            && key.bytes().all(|byte| (b' '..=b'~').contains(&byte))
     };
-    match key.filter(fits) {
-        Some(key) => Ok(Some(key)),
-        None => {
-            let words = format!("write 1 to {KEY_CHARS_MAX} printable ASCII characters");
-            Err(Problem::malformed("Idempotency-Key", words))
-        }
-    }
+    key.filter(fits).map(Some).ok_or_else(|| {
+        let words = format!("write 1 to {KEY_CHARS_MAX} printable ASCII characters");
+        Problem::malformed("Idempotency-Key", words)
+    })
 }
 
 fn digest(place: &str, body: &[u8]) -> [u8; 32] {

@@ -76,11 +76,6 @@ impl Progress {
     pub const fn has_news_to_come(&self) -> bool {
         self.campaign.counts.sent > 0
     }
-
-    /// A number with its thousands apart.
-    pub fn number(&self, of: &i64) -> String {
-        grouped(*of)
-    }
 }
 
 /// Recipients that are done with, one way or the other.
@@ -137,6 +132,9 @@ fn sentence(campaign: &CampaignStatus, wallet: &WalletOut) -> String {
             None => "Scheduled.".to_owned(),
         },
         "running" => running(campaign),
+        "pausing" if campaign.pause_reason == Some("credits") => {
+            "Credits are used up; the last texts on the wire are being answered.".to_owned()
+        }
         "pausing" => "Pausing: texts on the wire are still being answered.".to_owned(),
         "paused" => paused(campaign, wallet),
         "draining" => format!(
@@ -219,7 +217,7 @@ pub fn grouped(number: i64) -> String {
         text.push('-');
     }
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -233,8 +231,7 @@ mod tests {
 
     #[test]
     fn numbers_are_grouped() {
-        for (number, text) in
-            [(0, "0"), (999, "999"), (1000, "1,000"), (-1_234_567, "-1,234,567")]
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (-1_234_567, "-1,234,567")]
         {
             assert_eq!(grouped(number), text);
         }

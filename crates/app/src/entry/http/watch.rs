@@ -137,7 +137,9 @@ impl Watchers {
         let first = Progress::read(&self.app, place.0, place.1).await?;
         let news = match self.rooms().entry(place) {
             Entry::Occupied(room) => return Ok(room.get().subscribe()),
-            Entry::Vacant(rooms) => rooms.insert(watch::Sender::new(told_in_json(&first))).subscribe(),
+            Entry::Vacant(rooms) => {
+                rooms.insert(watch::Sender::new(told_in_json(&first))).subscribe()
+            }
         };
         tokio::spawn(Arc::clone(self).read_on(place, first));
         Ok(news)

@@ -163,8 +163,7 @@ fn picture(encoding: Encoding, parts: &[u32]) -> String {
 
 fn costly(one: &CostlyCharacter) -> String {
     let code = format!("U+{:04X}", u32::from(one.character));
-    let shown =
-        if one.character.is_control() { ' ' } else { one.character }.to_string();
+    let shown = if one.character.is_control() { ' ' } else { one.character }.to_string();
     let fate = match one.replacement.as_deref() {
         Some("") => "removed before sending".to_owned(),
         Some(by) => format!("sent as {by}"),

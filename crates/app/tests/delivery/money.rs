@@ -71,10 +71,14 @@ async fn the_ledger_cannot_be_changed_and_an_audit_finds_what_was(engine: Engine
     // Somebody with the file in hand drops the triggers and changes history.
     let cases = [
         ("update ledger_entry set reason = 'x' where account_id = $1 and seq = 1", "hash_chain"),
-        ("update wallet set available = available + 5, promo = promo + 5 where account_id = $1",
-         "wallet_is_its_ledger"),
-        ("update message_event set price = 9 where account_id = $1 and ord = 3",
-         "lines_open_to_facts"),
+        (
+            "update wallet set available = available + 5, promo = promo + 5 where account_id = $1",
+            "wallet_is_its_ledger",
+        ),
+        (
+            "update message_event set price = 9 where account_id = $1 and ord = 3",
+            "lines_open_to_facts",
+        ),
         ("update tally set n = n + 1 where account_id = $1", "tallies_are_rows"),
         ("update message set price = 2 where account_id = $1 and ord = 4", "spent_is_sent"),
         ("delete from ledger_entry where account_id = $1 and seq = 2", "hash_chain"),

@@ -92,8 +92,7 @@ async fn taking_credits_back_stops_at_the_next_claim(engine: Engine) {
 async fn an_opt_out_stops_even_what_is_claimed(engine: Engine) {
     let shop = Shop::open(engine).await;
     let (id, process) = half_way(&shop).await;
-    let gone: Vec<_> =
-        (0..TEXTS).map(|n| word(&phone(n), Some(Consent::OptedOut))).collect();
+    let gone: Vec<_> = (0..TEXTS).map(|n| word(&phone(n), Some(Consent::OptedOut))).collect();
     shop.keep(&gone).await;
     shop.carrier.open();
     shop.wait_state(id, State::Completed).await;

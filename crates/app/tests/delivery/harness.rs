@@ -179,11 +179,7 @@ impl Process {
 }
 
 pub fn from() -> From {
-    From {
-        kind: SenderKind::ShortCode,
-        address: "72345".to_owned(),
-        segments_per_second: 100_000,
-    }
+    From { kind: SenderKind::ShortCode, address: "72345".to_owned(), segments_per_second: 100_000 }
 }
 
 impl Shop {
@@ -197,9 +193,8 @@ impl Shop {
         let shared: Arc<dyn Clock> = clock.clone();
         let db = Db::open(&Options::new(engine.url()), shared).await.expect("opens");
         let mut tx = db.begin().await.expect("begins");
-        let secret = store::accounts::installation_secret(&mut tx, Secret([9; 32]))
-            .await
-            .expect("a secret");
+        let secret =
+            store::accounts::installation_secret(&mut tx, Secret([9; 32])).await.expect("a secret");
         let wanted: AccountIn = serde_json::from_value(serde_json::json!({
             "name": "Corner Clinic", "timezone": "America/New_York", "country": "US",
         }))
@@ -248,9 +243,8 @@ impl Shop {
             resume_when_funded,
         };
         let mut tx = self.db.begin().await.expect("begins");
-        let campaign = campaigns::create(&mut tx, &*self.dice, self.account, &wanted)
-            .await
-            .expect("creates");
+        let campaign =
+            campaigns::create(&mut tx, &*self.dice, self.account, &wanted).await.expect("creates");
         campaigns::wish(&mut tx, self.account, campaign.id, Wish::Start).await.expect("starts");
         tx.commit().await.expect("commits");
         self.tick().await;
@@ -333,8 +327,7 @@ impl Shop {
             let Some((receipt, code)) = news(&one) else { continue };
             let token = one.callback.split('#').next().unwrap_or_default();
             let token = token.rsplit('/').next().unwrap_or_default();
-            let (message, attempt) =
-                self.secret.open_receipt_token(token).expect("our own token");
+            let (message, attempt) = self.secret.open_receipt_token(token).expect("our own token");
             let receipt = ReceiptIn { message, attempt, receipt, sid: one.sid, code };
             taker.apply(receipt).await.expect("runs").expect("is kept");
         }
@@ -351,7 +344,12 @@ impl Shop {
         let mut tx = self.db.read().await.expect("reads");
         let mut rules = BTreeMap::new();
         let rows = ledgerline::flow::status::list_recipients(
-            &mut tx, self.account, id, None, 0, 1_000_000,
+            &mut tx,
+            self.account,
+            id,
+            None,
+            0,
+            1_000_000,
         )
         .await
         .expect("lists");
@@ -362,7 +360,6 @@ impl Shop {
         }
         rules
     }
-
 }
 
 pub fn phone(n: usize) -> String {

@@ -146,7 +146,10 @@ async fn without_the_wire_log_what_was_allowed_is_unknown(engine: Engine) {
     }
     assert_eq!(shop.carrier.accepted().len(), 5, "the old lease still runs");
     shop.clock.advance(Duration::from_secs(60));
-    shop.wait(id, |status| status.state == "draining" && status.counts.sending + status.counts.deferred == 0).await;
+    shop.wait(id, |status| {
+        status.state == "draining" && status.counts.sending + status.counts.deferred == 0
+    })
+    .await;
     let counts = shop.status(id).await.counts;
     assert!((5..=40).contains(&counts.unknown), "{counts:?}");
     assert_eq!(counts.unknown + counts.sent, 100);

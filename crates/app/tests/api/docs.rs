@@ -1,0 +1,110 @@
+use std::collections::BTreeSet;
+
+use axum::http::Method;
+use serde_json::Value;
+use testkit::Engine;
+
+use crate::server::Server;
+
+/// `METHOD path`, as the contract with callers says.
+const ROUTES: &[&str] = &[
+    "GET /v1/accounts",
+    "GET /v1/accounts/{id}/audit",
+    "GET /v1/audit",
+    "GET /v1/campaigns",
+    "GET /v1/campaigns/{id}",
+    "GET /v1/campaigns/{id}/recipients",
+    "GET /v1/contacts",
+    "GET /v1/ledger",
+    "GET /v1/messages/{id}",
+    "GET /v1/senders",
+    "GET /v1/wallet",
+    "POST /v1/accounts",
+    "POST /v1/accounts/{id}/credits",
+    "POST /v1/accounts/{id}/keys",
+    "POST /v1/campaigns",
+    "POST /v1/campaigns/{id}/cancel",
+    "POST /v1/campaigns/{id}/pause",
+    "POST /v1/campaigns/{id}/quote",
+    "POST /v1/campaigns/{id}/resume",
+    "POST /v1/campaigns/{id}/start",
+    "POST /v1/campaigns/{id}/test",
+    "POST /v1/contacts",
+    "POST /v1/contacts/import",
+    "POST /v1/messages",
+    "POST /v1/quote",
+    "POST /v1/senders",
+];
+
+#[tokio::test]
+async fn every_route_is_described_and_wants_a_key() {
+    let server = Server::start(Engine::sqlite()).await;
+    let api = server.get("", "/openapi.json").await.ok();
+    assert_eq!(api["openapi"], "3.1.0");
+    let mut described = BTreeSet::new();
+    for (path, item) in api["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("operations") {
+            described.insert(format!("{} {path}", method.to_uppercase()));
+            check_operation(&api, path, operation);
+            let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
+            let path = path.replace("{id}", "x");
+            server.ask(method.clone(), &path).send().await.refused(401, "unauthorized");
+            server.ask(method, &path).key("nobody").send().await.refused(401, "unauthorized");
+        }
+    }
+    let expected: BTreeSet<String> = ROUTES.iter().map(|&route| route.to_owned()).collect();
+    assert_eq!(described, expected);
+}
+
+#[track_caller]
+fn check_operation(api: &Value, path: &str, operation: &Value) {
+    let responses = operation["responses"].as_object().expect("responses");
+    assert!(responses.keys().any(|status| status.starts_with('2')), "{path}");
+    for status in ["401", "403", "422", "500"] {
+        let schema = &responses[status]["content"]["application/problem+json"]["schema"]["$ref"];
+        assert_eq!(schema, "#/components/schemas/Problem", "{path} {status}");
+    }
+    for tag in operation["tags"].as_array().expect("a tag") {
+        let known = api["tags"].as_array().expect("tags").iter().any(|one| one["name"] == *tag);
+        assert!(known, "{path} {tag}");
+    }
+    assert!(operation["summary"].is_string() && operation["security"].is_array(), "{path}");
+}
+
+#[tokio::test]
+async fn references_lead_somewhere() {
+    let server = Server::start(Engine::sqlite()).await;
+    let api = server.get("", "/openapi.json").await.ok();
+    let mut open = vec![&api];
+    while let Some(value) = open.pop() {
+        if let Some(path) = value["$ref"].as_str() {
+            let path = path.strip_prefix('#').expect("a reference within");
+            assert!(api.pointer(path).is_some(), "{path}");
+        }
+        match value {
+            Value::Array(list) => open.extend(list),
+            Value::Object(map) => open.extend(map.values()),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_pages_are_readable_and_guarded() {
+    let server = Server::start(Engine::sqlite()).await;
+    let docs = server.get("", "/docs").await;
+    assert_eq!(docs.status, 200);
+    let html = docs.text();
+    for route in ROUTES {
+        let path = route.split(' ').nth(1).expect("a path");
+        assert!(html.contains(path), "{path}");
+    }
+    assert!(html.contains("id=\"problem-invalid_field\"") && html.contains("curl -X POST"));
+    assert!(!html.contains("<script") && !html.contains("style="), "nothing is inline");
+    let policy = docs.header("content-security-policy");
+    assert!(policy.starts_with("default-src 'none'; style-src 'self'"), "{policy}");
+    for asset in ["page.css", "docs.css", "watch.css", "watch.js", "icon.svg"] {
+        let reply = server.get("", &format!("/assets/{asset}")).await;
+        assert_eq!((reply.status, reply.header("x-content-type-options")), (200, "nosniff"));
+    }
+}

@@ -1,0 +1,16 @@
+//! The HTTP API, driven in this process on both engines. Modules mirror URLs; the actors are
+//! `anon`, the operator, and holders of keys of two accounts.
+
+mod accounts;
+mod bad_input;
+mod campaigns;
+mod contacts;
+mod docs;
+mod health;
+mod hooks;
+mod idempotency;
+mod messages;
+mod senders;
+mod server;
+mod wallet;
+mod watch;
