@@ -7,6 +7,7 @@
   const link = at("link");
   const over = ["completed", "canceled", "failed"];
   let rate = Number(at("rate").textContent) || 0;
+  let state = at("pill").dataset.state;
   let settled = false;
   const rates = [];
 
@@ -24,6 +25,9 @@
     at("pill").dataset.state = campaign.state;
     say(at("pill"), news.label);
     say(at("sentence"), news.sentence);
+    // Read out when the state turns, not with every number.
+    if (campaign.state !== state) say(at("told"), news.sentence);
+    state = campaign.state;
     say(at("percent"), format.format(news.percent));
     say(at("total"), format.format(campaign.counts.total));
     say(at("available"), format.format(wallet.available));

@@ -138,15 +138,27 @@ pub async fn credits_of_stream(
     Ok((open, spent))
 }
 
-/// Which recipients are wanted.
+/// Which recipients are wanted: one bit for each state of their messages, the lowest for those not
+/// taken up yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StateFilter {
+pub struct StateFilter(i64);
+
+impl StateFilter {
     /// All.
-    Any,
+    pub const ANY: Self = Self(-1);
     /// Those not taken up yet.
-    Untouched,
-    /// Those whose message stands in this state.
-    Is(State),
+    pub const UNTOUCHED: Self = Self(1);
+
+    /// Those whose message stands in one of these states.
+    pub fn of(states: &[State]) -> Self {
+        Self(states.iter().fold(0, |bits, state| bits | 1 << state.code()))
+    }
+
+    /// Those of either filter.
+    #[must_use]
+    pub const fn or(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
 }
 
 /// A recipient and its message, if it was taken up.
@@ -187,11 +199,6 @@ pub async fn recipients_with_messages(
     after: i64,
     limit: i64,
 ) -> Result<Vec<RecipientRow>> {
-    let state = match filter {
-        StateFilter::Any => -1,
-        StateFilter::Untouched => 0,
-        StateFilter::Is(state) => state.code(),
-    };
     let rows: Vec<RecipientMessageRow> = tx
         .all(
             "select t.ord, t.phone, t.contact_id, t.price, m.attempt, m.state, m.chunk_no, m.sid,
@@ -200,9 +207,9 @@ pub async fn recipients_with_messages(
              left join message m on m.account_id = t.account_id and m.stream_id = t.stream_id
                and m.ord = t.ord
              where t.account_id = $1 and t.stream_id = $2 and t.ord > $3
-               and ($4 = -1 or coalesce(m.state, 0) = $4)
+               and ($4 >> cast(coalesce(m.state, 0) as integer)) & 1 = 1
              order by t.ord limit $5",
-            (account.0, stream.0, after, state, limit),
+            (account.0, stream.0, after, filter.0, limit),
         )
         .await?;
     rows.into_iter()

@@ -88,6 +88,10 @@ pub fn checked(wanted: &ContactIn, account: &Account) -> Result<Word> {
             format!("write at most {FIELDS_MAX} fields of at most {FIELD_CHARS_MAX} characters");
         return Err(invalid("fields", problem));
     }
+    let texts = name.iter().chain(&tags).chain(wanted.fields.keys()).chain(wanted.fields.values());
+    if texts.into_iter().any(|text| text.contains('\0')) {
+        return Err(invalid("name", "leave out the character U+0000: no text can hold it"));
+    }
     Ok(Word {
         phone: number.e164.to_string(),
         name,

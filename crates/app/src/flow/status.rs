@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use domain::campaign::{PauseReason, State};
 use domain::ids::{AccountId, ContactId, MessageId, StreamId};
 use domain::instant::Instant;
-use domain::message;
+use domain::message::State as S;
 use domain::permit::RULE_SET;
 use serde::Serialize;
 use store::campaigns::{self, Campaign};
 use store::messages::EventKind;
+use store::stories::StateFilter;
 use store::streams::{self, Stream};
 use store::{Db, Tx, messages, recipients, stories};
 
@@ -72,27 +73,58 @@ pub struct Counts {
     pub skipped: i64,
 }
 
+// The states behind the counts that join several.
+const SENT: &[S] = &[S::Accepted, S::Sent];
+const DELIVERED: &[S] = &[S::Delivered, S::Read];
+const FAILED: &[S] = &[S::Failed, S::Rejected, S::Absent];
+const SKIPPED: &[S] = &[S::Suppressed, S::Invalid, S::Expired, S::Canceled];
+
 impl Counts {
-    fn of(stream: &Stream, tallies: &BTreeMap<message::State, i64>) -> Self {
-        use message::State as S;
+    fn of(stream: &Stream, tallies: &BTreeMap<S, i64>) -> Self {
         let sum = |states: &[S]| states.iter().filter_map(|state| tallies.get(state)).sum::<i64>();
         let untouched = stream.total - stream.position;
         // What a canceled campaign did not take up is canceled, without a row of its own.
-        let over = matches!(stream.state, State::Canceled | State::Canceling);
+        let over = is_canceled(stream.state);
         Self {
             total: stream.total,
             pending: if over { 0 } else { untouched },
             deferred: sum(&[S::Deferred]),
             sending: sum(&[S::Reserved]),
-            sent: sum(&[S::Accepted, S::Sent]),
-            delivered: sum(&[S::Delivered, S::Read]),
+            sent: sum(SENT),
+            delivered: sum(DELIVERED),
             undelivered: sum(&[S::Undelivered]),
-            failed: sum(&[S::Failed, S::Rejected, S::Absent]),
+            failed: sum(FAILED),
             unknown: sum(&[S::Unknown]),
-            skipped: sum(&[S::Suppressed, S::Invalid, S::Expired, S::Canceled])
-                + if over { untouched } else { 0 },
+            skipped: sum(SKIPPED) + if over { untouched } else { 0 },
         }
     }
+
+    /// The recipients that are counted under `word`, or whose message stands in that state.
+    fn filter(word: &str, campaign: State) -> Result<StateFilter> {
+        let over = is_canceled(campaign);
+        Ok(match word {
+            "pending" if over => StateFilter::of(&[]),
+            "pending" => StateFilter::UNTOUCHED,
+            "sending" => StateFilter::of(&[S::Reserved]),
+            "sent" => StateFilter::of(SENT),
+            "delivered" => StateFilter::of(DELIVERED),
+            "failed" => StateFilter::of(FAILED),
+            "skipped" if over => StateFilter::of(SKIPPED).or(StateFilter::UNTOUCHED),
+            "skipped" => StateFilter::of(SKIPPED),
+            _ => StateFilter::of(&[S::parse(word).ok_or_else(|| {
+                let words: Vec<&str> = S::ALL.iter().map(|one| one.as_str()).collect();
+                let words = words.join(", ");
+                super::invalid(
+                    "state",
+                    format!("write pending, sending, skipped or one of {words}"),
+                )
+            })?]),
+        })
+    }
+}
+
+const fn is_canceled(campaign: State) -> bool {
+    matches!(campaign, State::Canceled | State::Canceling)
 }
 
 /// Credits of a campaign.
@@ -273,7 +305,6 @@ pub async fn message_status(db: &Db, account: AccountId, id: MessageId) -> Resul
 
 /// The gate's last decision, as kept with a message.
 pub fn why(message: Option<&messages::Message>, until: Option<Instant>) -> Why {
-    use message::State as S;
     let decision = match message.map(|message| message.state) {
         None => "pending",
         Some(S::Deferred) => "defer",
@@ -312,7 +343,8 @@ pub struct RecipientStatus {
     pub why: Why,
 }
 
-/// Recipients after position `after`, in order; all, or those in one state.
+/// Recipients after position `after`, in order; all, or those that [`Counts`] counts under the
+/// word `state`, or whose message stands in it.
 pub async fn list_recipients(
     tx: &mut Tx,
     account: AccountId,
@@ -324,15 +356,7 @@ pub async fn list_recipients(
     let stream =
         streams::find_stream(tx, account, id).await?.ok_or(Refusal::NotFound("campaign"))?;
     let untouched = if stream.state.is_over() { "canceled" } else { "pending" };
-    let filter = match state {
-        None => stories::StateFilter::Any,
-        Some("pending") => stories::StateFilter::Untouched,
-        Some("sending") => stories::StateFilter::Is(message::State::Reserved),
-        Some(word) => stories::StateFilter::Is(message::State::parse(word).ok_or_else(|| {
-            let words: Vec<&str> = message::State::ALL.iter().map(|one| one.as_str()).collect();
-            super::invalid("state", format!("write pending or one of {}", words.join(", ")))
-        })?),
-    };
+    let filter = state.map_or(Ok(StateFilter::ANY), |word| Counts::filter(word, stream.state))?;
     let rows = stories::recipients_with_messages(tx, account, id, filter, after, limit).await?;
     Ok(rows
         .into_iter()

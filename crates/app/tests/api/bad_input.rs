@@ -16,29 +16,30 @@ async fn bodies_that_cannot_be_read_are_named(engine: Engine) {
     let account = server.account("a").await;
     let long = format!("{{\"phone\":\"{}\"}}", "1".repeat(300 << 10));
     let json = "application/json";
+    let with = |rest: &str| format!(r#"{{"phone":"+13125550147",{rest}}}"#);
     #[rustfmt::skip]
-    let cases: &[(&str, &str, u16, &str, Option<&str>)] = &[
-        (json, "", 400, "invalid_json", None),
-        (json, "{", 400, "invalid_json", None),
-        (json, r#"{"phone":"+13125550147",}"#, 400, "invalid_json", None),
-        (json, r#"{"phone":"+13125550147"} x"#, 400, "invalid_json", None),
-        (json, "[]", 422, "invalid_field", None),
-        (json, "null", 422, "invalid_field", None),
-        (json, r#"{"phone":1}"#, 422, "invalid_field", Some("phone")),
-        (json, "{}", 422, "invalid_field", Some("phone")),
-        (json, r#"{"phone":"+13125550147","nmae":"x"}"#, 422, "unknown_field", Some("nmae")),
-        (json, r#"{"phone":"+13125550147","name":"\u0000"}"#, 422, "invalid_field", None),
-        (json, r#"{"phone":"+13125550147","tags":"x"}"#, 422, "invalid_field", Some("tags")),
-        (json, r#"{"phone":"+13125550147","fields":{"a":1}}"#, 422, "invalid_field", Some("fields.a")),
-        (json, r#"{"phone":"+13125550147","timezone":"Mars"}"#, 422, "invalid_field", Some("timezone")),
-        (json, r#"{"phone":"+13125550147","consent":"yes"}"#, 422, "invalid_field", Some("consent")),
-        (json, &long, 413, "payload_too_large", None),
-        ("text/plain", "{}", 415, "unsupported_media_type", None),
-        ("application/x-www-form-urlencoded", "phone=1", 415, "unsupported_media_type", None),
+    let cases: &[(&str, String, u16, &str, Option<&str>)] = &[
+        (json, String::new(), 400, "invalid_json", None),
+        (json, "{".into(), 400, "invalid_json", None),
+        (json, with(""), 400, "invalid_json", None),
+        (json, with(r#""name":"x""#) + " x", 400, "invalid_json", None),
+        (json, "[]".into(), 422, "invalid_field", None),
+        (json, "null".into(), 422, "invalid_field", None),
+        (json, r#"{"phone":1}"#.into(), 422, "invalid_field", Some("phone")),
+        (json, "{}".into(), 422, "invalid_field", Some("phone")),
+        (json, with(r#""nmae":"x""#), 422, "unknown_field", Some("nmae")),
+        (json, with(r#""name":"\u0000""#), 422, "invalid_field", None),
+        (json, with(r#""tags":"x""#), 422, "invalid_field", Some("tags")),
+        (json, with(r#""fields":{"a":1}"#), 422, "invalid_field", Some("fields.a")),
+        (json, with(r#""timezone":"Mars""#), 422, "invalid_field", Some("timezone")),
+        (json, with(r#""consent":"yes""#), 422, "invalid_field", Some("consent")),
+        (json, long, 413, "payload_too_large", None),
+        ("text/plain", "{}".into(), 415, "unsupported_media_type", None),
+        ("multipart/form-data", "phone=1".into(), 415, "unsupported_media_type", None),
     ];
     for (kind, body, status, code, field) in cases {
         let asking = server.ask(Method::POST, "/v1/contacts").key(&account.key);
-        let found = asking.body(kind, (*body).to_owned()).send().await.problem();
+        let found = asking.body(kind, body.clone()).send().await.problem();
         let shown: String = body.chars().take(60).collect();
         assert_eq!(
             (found.0, found.1.as_str(), found.2.as_deref()),

@@ -112,6 +112,9 @@ async fn files_that_cannot_be_read_change_nothing(engine: Engine) {
     import(&server, &account, "?dry_run=perhaps", b"phone\n").await.refused(422, "invalid_field");
     import(&server, &account, "?dryrun=true", b"phone\n").await.refused(422, "unknown_field");
     let bytes = b"phone,name\n+13125550147,Jos\xE9\n+13125550148,Bo\n";
+    let nul =
+        import(&server, &account, "?dry_run=true", b"phone,name\n3125550147,A\0b\n").await.ok();
+    assert_eq!((&nul["created"], &nul["rejected"][0]["field"]), (&json!(0), &json!("name")));
     let latin = import(&server, &account, "", bytes).await.ok();
     assert_eq!((&latin["created"], &latin["rejected_count"]), (&json!(1), &json!(1)));
 }

@@ -41,11 +41,12 @@ async fn every_route_is_described_and_wants_a_key() {
     let server = Server::start(Engine::sqlite()).await;
     let api = server.get("", "/openapi.json").await.ok();
     assert_eq!(api["openapi"], "3.1.0");
-    let mut described = BTreeSet::new();
+    let (mut described, mut names) = (BTreeSet::new(), BTreeSet::new());
     for (path, item) in api["paths"].as_object().expect("paths") {
         for (method, operation) in item.as_object().expect("operations") {
             described.insert(format!("{} {path}", method.to_uppercase()));
             check_operation(&api, path, operation);
+            assert!(names.insert(operation["operationId"].to_string()), "{operation}");
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
             let path = path.replace("{id}", "x");
             server.ask(method.clone(), &path).send().await.refused(401, "unauthorized");
@@ -67,6 +68,9 @@ fn check_operation(api: &Value, path: &str, operation: &Value) {
     for tag in operation["tags"].as_array().expect("a tag") {
         let known = api["tags"].as_array().expect("tags").iter().any(|one| one["name"] == *tag);
         assert!(known, "{path} {tag}");
+    }
+    for response in responses.values() {
+        assert!(response["description"].is_string(), "{path} {response}");
     }
     assert!(operation["summary"].is_string() && operation["security"].is_array(), "{path}");
 }

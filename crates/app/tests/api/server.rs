@@ -32,8 +32,7 @@ pub struct Server {
     pub clock: Arc<VirtualClock>,
     pub router: Router,
     // What the application stands on goes last.
-    _listener: Option<TcpListener>,
-    _state: Option<TempDir>,
+    _ground: Option<(TcpListener, TempDir)>,
     _engine: Engine,
 }
 
@@ -72,14 +71,14 @@ impl Server {
             .await
             .expect("the application starts");
         let router = router(Arc::clone(&app));
-        let (_listener, _state) = (Some(listener), Some(state));
-        Self { app, clock, router, _listener, _state, _engine: engine }
+        let ground = Some((listener, state));
+        Self { app, clock, router, _ground: ground, _engine: engine }
     }
 
     /// Requests to an application that is served elsewhere, on the real clock.
     pub fn around(app: Arc<App>, router: Router, engine: Engine) -> Self {
         let clock = Arc::new(VirtualClock::default());
-        Self { app, clock, router, _listener: None, _state: None, _engine: engine }
+        Self { app, clock, router, _ground: None, _engine: engine }
     }
 
     /// A request to be sent.

@@ -118,7 +118,7 @@ pub async fn show(
     params(
         ("id" = String, Path, description = "The campaign, `cmp_…`"),
         ("state" = Option<String>, Query,
-            description = "Only those in this state: `pending`, `sending`, `delivered`, …"),
+            description = "Only those that `counts` counts under this word, or in this state"),
         PageIn,
     ),
     responses((status = 200, body = PageOut<RecipientStatus>)),

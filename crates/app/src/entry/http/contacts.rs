@@ -172,7 +172,7 @@ impl<S: Send + Sync> FromRequest<S> for CsvFile {
     params(("dry_run" = Option<bool>, Query, description = "`true`: report only, keep nothing")),
     request_body(
         content = String, content_type = "text/csv",
-        example = "phone,name,timezone,tags,consent\n+13125550147,Ada Park,America/Chicago,members,opted_in\n"
+        example = "phone,name,tags,consent\n+13125550147,Ada Park,members,opted_in\n"
     ),
     responses((status = 200, body = Imported)),
 )]

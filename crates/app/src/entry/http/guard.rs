@@ -12,6 +12,7 @@ use axum::http::{HeaderValue, Method, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use data_encoding::HEXLOWER;
+use tokio::sync::Semaphore;
 
 use super::metrics;
 use super::problem::{Cause, Code, Problem};
@@ -31,6 +32,19 @@ pub async fn limit_time(State(longest): State<Duration>, request: Request, next:
         let words = format!("no answer within {} seconds", longest.as_secs());
         Problem::new(Code::Unavailable, words).into_response()
     })
+}
+
+/// Answers 503 when too many requests are at it already.
+pub async fn limit_number(
+    State(seats): State<Arc<Semaphore>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let Ok(_seat) = seats.try_acquire() else {
+        let words = "others are at this already; send the same request again";
+        return Problem::new(Code::Unavailable, words).into_response();
+    };
+    next.run(request).await
 }
 
 /// Counts a request of a known route by its outcome.

@@ -65,6 +65,7 @@ pub fn finish(api: utoipa::openapi::OpenApi) -> Document {
     let paths = api["paths"].as_object_mut().into_iter().flatten();
     for (path, item) in paths {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
+            name(operation);
             add_refusals(path, method == "post", operation);
             if method == "post" {
                 add_idempotency_key(operation);
@@ -72,6 +73,26 @@ pub fn finish(api: utoipa::openapi::OpenApi) -> Document {
         }
     }
     Document { json: Bytes::from(api.to_string()), api }
+}
+
+/// Gives an operation a name of its own, and its answers the words that the format demands.
+fn name(operation: &mut Value) {
+    if let (Some(tag), Some(id)) =
+        (operation["tags"][0].as_str(), operation["operationId"].as_str())
+    {
+        operation["operationId"] = format!("{tag}_{id}").into();
+    }
+    let responses = operation["responses"].as_object_mut().into_iter().flatten();
+    for (status, response) in
+        responses.filter(|(_, response)| response.get("description").is_none())
+    {
+        let words = match status.as_str() {
+            "201" => "It was made",
+            "202" => "It was taken in",
+            _ => "Done",
+        };
+        response["description"] = words.into();
+    }
 }
 
 fn add_refusals(path: &str, posts: bool, operation: &mut Value) {

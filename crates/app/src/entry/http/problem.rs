@@ -14,7 +14,8 @@ use crate::flow::Refusal;
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
 macro_rules! codes {
-    ($($(#[doc = $doc:literal])* $name:ident = $status:ident $word:literal $title:literal),* $(,)?) => {
+    ($($(#[doc = $doc:literal])* $name:ident =
+        $status:ident $word:literal $title:literal),* $(,)?) => {
         /// What kind of refusal it is.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Code { $($(#[doc = $doc])* $name),* }

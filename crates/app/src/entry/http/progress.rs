@@ -196,6 +196,10 @@ fn completed(counts: &Counts) -> String {
     let texts = left(counts) - counts.skipped;
     match counts.skipped {
         0 => format!("Completed: {} texts, none twice.", grouped(texts)),
+        1 => format!(
+            "Completed: {} texts, none twice; one recipient was skipped, with its reason.",
+            grouped(texts)
+        ),
         skipped => format!(
             "Completed: {} texts, none twice; {} recipients were skipped, each with its reason.",
             grouped(texts),

@@ -8,6 +8,7 @@ use axum::extract::{DefaultBodyLimit, FromRef};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::routing::{get, post};
 use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -24,9 +25,12 @@ use crate::entry::app::App;
 const JSON_BYTES_MAX: usize = 256 << 10;
 const CSV_BYTES_MAX: usize = 64 << 20;
 const RECEIPT_BYTES_MAX: usize = 64 << 10;
-/// An answer takes at most this long; an import's longer.
+/// An answer takes at most this long; a receipt's less (Twilio waits for 15 s), an import's longer.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
+const RECEIPT_MAX: Duration = Duration::from_secs(14);
 const IMPORT_MAX: Duration = Duration::from_secs(600);
+/// Files read at once; each is held in memory.
+const IMPORTS_MAX: usize = 4;
 
 /// What endpoints work with.
 #[derive(Clone)]
@@ -65,13 +69,15 @@ pub(super) fn router_until(app: Arc<App>, closing: Closing) -> Router {
     };
     let hooks = Router::new()
         .route("/hooks/twilio/status/{token}", post(hooks::twilio_status))
-        .layer(DefaultBodyLimit::max(RECEIPT_BYTES_MAX));
+        .layer(DefaultBodyLimit::max(RECEIPT_BYTES_MAX))
+        .layer(from_fn_with_state(RECEIPT_MAX, guard::limit_time));
     let pages = Router::new()
         .route("/docs", get(docs::page))
         .route("/watch/{token}", get(watch::page))
         .route("/watch/{token}/events", get(watch::events))
         .route("/assets/{name}", get(assets::asset))
-        .layer(from_fn(guard::guard_page));
+        .layer(from_fn(guard::guard_page))
+        .layer(from_fn_with_state(ANSWER_MAX, guard::limit_time));
     api.merge(hooks)
         .merge(pages)
         .route("/openapi.json", get(openapi::json))
@@ -124,5 +130,6 @@ fn import() -> OpenApiRouter<Web> {
     OpenApiRouter::new()
         .routes(routes!(contacts::import_csv)) // POST /v1/contacts/import
         .layer(DefaultBodyLimit::max(CSV_BYTES_MAX))
+        .layer(from_fn_with_state(Arc::new(Semaphore::new(IMPORTS_MAX)), guard::limit_number))
         .layer(from_fn_with_state(IMPORT_MAX, guard::limit_time))
 }
