@@ -115,17 +115,23 @@ pub async fn reduce_open(
     stream: StreamId,
     decided: &[(i64, i64)],
 ) -> Result<()> {
+    let (Some((first, _)), Some((last, _))) = (decided.first(), decided.last()) else {
+        return Ok(());
+    };
+    let (first, last) = (*first, *last);
     let rows = Rows::of(decided.len())
         .int("chunk_no", decided.iter().map(|(no, _)| *no))
         .int("credits", decided.iter().map(|(_, credits)| *credits));
+    // The bounds keep the statement off the stream's other chunks, whatever the planner does.
     let changed = tx
         .many(
             "update chunk set open_amount = chunk.open_amount - r.credits,
                state = case when chunk.state = 2 and chunk.open_amount = r.credits then 3
                  else chunk.state end
              from {rows}
-             where chunk.account_id = $1 and chunk.stream_id = $2 and chunk.chunk_no = r.chunk_no",
-            (account.0, stream.0),
+             where chunk.account_id = $1 and chunk.stream_id = $2 and chunk.chunk_no = r.chunk_no
+               and chunk.chunk_no between $3 and $4",
+            (account.0, stream.0, first, last),
             rows,
         )
         .await?;

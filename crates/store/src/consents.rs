@@ -75,8 +75,9 @@ pub async fn opted_out(
     let rows = Rows::of(phones.len()).text("phone", phones.iter().cloned());
     let found: Vec<(String,)> = tx
         .all_of(
-            "select c.phone from {rows} join consent c
-               on c.account_id = $1 and c.phone = r.phone and c.category = $2 and c.state = $3",
+            "select c.phone from {rows}
+             {join consent as c on c.account_id = $1 and c.phone = r.phone and c.category = $2}
+             where c.state = $3",
             (account.0, category.code(), Consent::OptedOut.code()),
             rows,
         )
@@ -115,8 +116,8 @@ pub async fn consents_for(
     let rows = Rows::of(phones.len()).text("phone", phones.iter().cloned());
     let found: Vec<(String, i64)> = tx
         .all_of(
-            "select c.phone, c.state from {rows} join consent c
-               on c.account_id = $1 and c.phone = r.phone and c.category = $2",
+            "select c.phone, c.state from {rows}
+             {join consent as c on c.account_id = $1 and c.phone = r.phone and c.category = $2}",
             (account.0, category.code()),
             rows,
         )

@@ -81,7 +81,7 @@ pub async fn contacts_by_phone(
         .all_of(
             "select k.contact_id, k.phone, k.name, k.timezone, k.tags, k.fields, k.blocked,
                k.created_at
-             from {rows} join contact k on k.account_id = $1 and k.phone = r.phone",
+             from {rows} {join contact as k on k.account_id = $1 and k.phone = r.phone}",
             (account.0,),
             rows,
         )
@@ -100,7 +100,8 @@ pub async fn contacts_by_id(
         .all_of(
             "select k.contact_id, k.phone, k.name, k.timezone, k.tags, k.fields, k.blocked,
                k.created_at
-             from {rows} join contact k on k.account_id = $1 and k.contact_id = r.contact_id",
+             from {rows}
+             {join contact as k on k.account_id = $1 and k.contact_id = r.contact_id}",
             (account.0,),
             rows,
         )

@@ -11,7 +11,7 @@ use domain::message::State;
 use domain::permit::Rule;
 
 use crate::damaged;
-use crate::db::{Result, Rows, Tx, dialects, expect_rows};
+use crate::db::{Result, Rows, Tx, expect_rows};
 
 /// A message's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,17 +62,10 @@ pub async fn lock_messages(
     ords: &[i64],
 ) -> Result<Vec<Message>> {
     let rows = Rows::of(ords.len()).int("ord", ords.iter().copied());
-    // SQLite has no row locks and needs none: a writing transaction is alone.
-    let text = dialects(
-        "select m.ord, m.attempt, m.state, m.chunk_no, m.price, m.sid, m.code, m.rule, m.why
-         from {rows}
-         join message m on m.account_id = $1 and m.stream_id = $2 and m.ord = r.ord
-         order by m.ord",
-        "select m.ord, m.attempt, m.state, m.chunk_no, m.price, m.sid, m.code, m.rule, m.why
-         from {rows}
-         join message m on m.account_id = $1 and m.stream_id = $2 and m.ord = r.ord
-         order by m.ord for update of m",
-    );
+    let text = "select m.ord, m.attempt, m.state, m.chunk_no, m.price, m.sid, m.code, m.rule, m.why
+                from {rows}
+                {lock message as m on m.account_id = $1 and m.stream_id = $2 and m.ord = r.ord}
+                order by m.ord";
     let found: Vec<MessageRow> = tx.all_of(text, (account.0, stream.0), rows).await?;
     found.into_iter().map(message_of).collect()
 }

@@ -143,12 +143,12 @@ pub async fn candidates_after(
     let rows: Vec<CandidateRow> = tx
         .all(
             "select t.ord, t.phone, t.contact_id, t.timezone, t.context, t.category, t.body,
-               t.segments, t.price, t.problem_rule, t.problem, t.send_at, t.not_after, coalesce(c.state, 0),
-               coalesce(k.blocked, 0)
+               t.segments, t.price, t.problem_rule, t.problem, t.send_at, t.not_after, coalesce((select c.state from consent c
+                 where c.account_id = t.account_id and c.phone = t.phone
+                   and c.category = t.category), 0),
+               coalesce((select k.blocked from contact k
+                 where k.account_id = t.account_id and k.phone = t.phone), 0)
              from recipient t
-             left join consent c on c.account_id = t.account_id and c.phone = t.phone
-               and c.category = t.category
-             left join contact k on k.account_id = t.account_id and k.phone = t.phone
              where t.account_id = $1 and t.stream_id = $2 and t.ord > $3 and t.ord <= $3 + $4
              order by t.ord",
             (account.0, stream.0, position, limit),
@@ -167,13 +167,13 @@ pub async fn candidates_at(
     let rows: Vec<CandidateRow> = tx
         .all_of(
             "select t.ord, t.phone, t.contact_id, t.timezone, t.context, t.category, t.body,
-               t.segments, t.price, t.problem_rule, t.problem, t.send_at, t.not_after, coalesce(c.state, 0),
-               coalesce(k.blocked, 0)
+               t.segments, t.price, t.problem_rule, t.problem, t.send_at, t.not_after, coalesce((select c.state from consent c
+                 where c.account_id = t.account_id and c.phone = t.phone
+                   and c.category = t.category), 0),
+               coalesce((select k.blocked from contact k
+                 where k.account_id = t.account_id and k.phone = t.phone), 0)
              from {rows}
-             join recipient t on t.account_id = $1 and t.stream_id = $2 and t.ord = r.ord
-             left join consent c on c.account_id = t.account_id and c.phone = t.phone
-               and c.category = t.category
-             left join contact k on k.account_id = t.account_id and k.phone = t.phone
+             {join recipient as t on t.account_id = $1 and t.stream_id = $2 and t.ord = r.ord}
              order by t.ord",
             (account.0, stream.0),
             Rows::of(ords.len()).int("ord", ords.iter().copied()),

@@ -3,7 +3,7 @@
 use domain::ids::{AccountId, SenderId};
 use domain::rates::SenderKind;
 
-use crate::db::{Error, Result, Tx};
+use crate::db::{Error, Result, Tx, expect_rows};
 use crate::{damaged, sender_id};
 
 /// Senders an account has at most.
@@ -76,4 +76,20 @@ pub async fn sender(tx: &mut Tx, account: AccountId, id: SenderId) -> Result<Sen
     )
     .await?
     .map_or(Err(Error::Missing("sender")), sender_of)
+}
+
+/// Changes the pace of a sender.
+pub async fn set_pace(
+    tx: &mut Tx,
+    account: AccountId,
+    id: SenderId,
+    segments_per_second: u32,
+) -> Result<()> {
+    let changed = tx
+        .execute(
+            "update sender set segments_per_second = $3 where account_id = $1 and sender_id = $2",
+            (account.0, id.0.to_vec(), i64::from(segments_per_second)),
+        )
+        .await?;
+    expect_rows("set the pace of a sender", 1, changed)
 }

@@ -32,8 +32,8 @@ use crate::flow::timer;
 /// Requests to the carrier at once (third-party limit sheets: Twilio allows about 100).
 const CARRIER_REQUESTS_MAX: usize = 64;
 const LEASE: Duration = Duration::from_secs(30);
-const CHUNK_TEXTS_MAX: i64 = 500;
-const WINDOW_MAX: usize = 100;
+const CHUNK_TEXTS_MAX: i64 = 1000;
+const WINDOW_MAX: usize = 250;
 /// The sandbox sends from this number at this pace when an account has no sender of its own.
 const SANDBOX_NUMBER: &str = "+15005550006";
 const SANDBOX_SEGMENTS_PER_SECOND: u32 = 250;
@@ -228,8 +228,12 @@ fn lock_file(path: &Path) -> std::io::Result<Option<std::fs::File>> {
 /// Whether a server sends from this database now; `None` when a server elsewhere may do so
 /// unseen.
 pub fn is_served(db: &Db) -> Option<bool> {
-    let path = db.path()?;
-    lock_file(path).ok().map(|lock| lock.is_none())
+    is_file_served(db.path()?).ok()
+}
+
+/// Whether a server sends from the embedded database at `path` now.
+pub fn is_file_served(path: &Path) -> std::io::Result<bool> {
+    Ok(lock_file(path)?.is_none())
 }
 
 fn state_dir(settings: &Settings, db: &Db) -> PathBuf {

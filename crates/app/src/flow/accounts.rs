@@ -174,12 +174,7 @@ pub async fn add_sender(
         invalid("kind", format!("write one of {}", kinds.join(", ")))
     })?;
     let pace = wanted.segments_per_second.unwrap_or_else(|| kind.segments_per_second());
-    if !(1..=SEGMENTS_PER_SECOND_MAX).contains(&pace) {
-        return Err(invalid(
-            "segments_per_second",
-            format!("write a number from 1 to {SEGMENTS_PER_SECOND_MAX}"),
-        ));
-    }
+    let pace = checked_pace(pace)?;
     let sender = Sender {
         id: SenderId::new(tx.now(), dice),
         kind,
@@ -193,6 +188,21 @@ pub async fn add_sender(
         }
         other => Ok(other.map(|()| sender)?),
     }
+}
+
+/// Changes what a sender may send a second; texts that are claimed from here on keep to it.
+pub async fn set_pace(tx: &mut Tx, account: AccountId, id: SenderId, pace: u32) -> Result<()> {
+    let pace = checked_pace(pace)?;
+    senders::sender(tx, account, id).await?;
+    Ok(senders::set_pace(tx, account, id, pace).await?)
+}
+
+fn checked_pace(pace: u32) -> Result<u32> {
+    if (1..=SEGMENTS_PER_SECOND_MAX).contains(&pace) {
+        return Ok(pace);
+    }
+    let problem = format!("write a number from 1 to {SEGMENTS_PER_SECOND_MAX}");
+    Err(invalid("segments_per_second", problem))
 }
 
 fn checked_address(kind: SenderKind, text: &str) -> Result<String> {

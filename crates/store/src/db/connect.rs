@@ -193,10 +193,6 @@ async fn open_postgres(options: &Options) -> Result<Pools> {
         .options([
             // A generic plan made while a table was empty turns quadratic as it fills.
             ("plan_cache_mode", "force_custom_plan"),
-            // Every join here goes from a batch to rows by their key. Without statistics the
-            // planner would rather read whole tables, once per batch.
-            ("enable_hashjoin", "off"),
-            ("enable_mergejoin", "off"),
             ("idle_in_transaction_session_timeout", "30000"),
             ("lock_timeout", "30000"),
             ("jit", "off"),

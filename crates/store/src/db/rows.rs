@@ -2,6 +2,12 @@
 //!
 //! The statement names the batch `{rows}` and its columns `r.<name>`. PostgreSQL gets one array
 //! per column and `unnest`; SQLite gets one JSON text and `json_each`, because it has no arrays.
+//!
+//! `{join message as m on m.account_id = $1 and m.ord = r.ord}` finds at most one row of a table
+//! for each row of the batch, by its whole key; `{lock …}` locks it as well. PostgreSQL gets a
+//! lateral look-up, which leaves its planner no choice: from a plain join it would read all rows
+//! of an account and compare each with the batch, as long as it has no statistics. SQLite gets a
+//! cross join, the one it does not turn around, and needs no row locks.
 
 use std::fmt::Write as _;
 
@@ -83,8 +89,14 @@ impl Rows {
         self
     }
 
+    /// The statement as the engine takes it, bound after `before` other values.
+    pub(super) fn spell(&self, text: &str, engine: Engine, before: usize) -> String {
+        let text = text.replace("{rows}", &self.source(engine, before));
+        spell_lookup(&spell_lookup(&text, engine, "{join ", ""), engine, "{lock ", " for update")
+    }
+
     /// What `{rows}` stands for when the batch is bound after `before` other values.
-    pub(super) fn source(&self, engine: Engine, before: usize) -> String {
+    fn source(&self, engine: Engine, before: usize) -> String {
         let mut text = String::with_capacity(40 * self.names.len());
         match engine {
             Engine::Sqlite => {
@@ -175,4 +187,18 @@ impl Column {
             },
         }
     }
+}
+
+fn spell_lookup(text: &str, engine: Engine, opening: &str, suffix: &str) -> String {
+    let Some((head, rest)) = text.split_once(opening) else { return text.to_owned() };
+    let (lookup, tail) = rest.split_once('}').expect("a look-up ends with a brace");
+    let (table, key) = lookup.split_once(" on ").expect("a look-up has a key");
+    let (_, alias) = table.split_once(" as ").expect("a look-up has an alias");
+    let spelt = match engine {
+        Engine::Sqlite => format!("cross join {lookup}"),
+        Engine::Postgres => format!(
+            "cross join lateral (select {alias}.* from {table} where {key} limit 1{suffix}) as {alias}"
+        ),
+    };
+    format!("{head}{spelt}{tail}")
 }

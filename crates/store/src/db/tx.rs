@@ -55,34 +55,23 @@ macro_rules! run_batch {
     ($tx:ident, $sql:ident, $params:ident, $rows:ident, |$query:ident, $on:ident| $run:expr) => {{
         let sql: Sql = $sql.into();
         let before = count(&$params);
-        let engine = $tx.engine();
-        let source = $rows.source(engine, before);
         match &mut $tx.inner {
             Inner::Sqlite($on) => {
                 let mut arguments = $params.sqlite()?;
                 $rows.bind_sqlite(&mut arguments)?;
-                let $query = (AssertSqlSafe(batch_outside(sql.sqlite, &source)), arguments);
+                let text = $rows.spell(sql.sqlite, Engine::Sqlite, before);
+                let $query = (AssertSqlSafe(text), arguments);
                 $run
             }
             Inner::Postgres($on) => {
                 let mut arguments = $params.postgres()?;
+                let text = $rows.spell(sql.postgres, Engine::Postgres, before);
                 $rows.bind_postgres(&mut arguments)?;
-                let $query = (AssertSqlSafe(sql.postgres.replace("{rows}", &source)), arguments);
+                let $query = (AssertSqlSafe(text), arguments);
                 $run
             }
         }
     }};
-}
-
-/// Puts a batch into a statement. `SQLite` orders joins by guesses and may walk the whole table for
-/// each row of the batch; only a cross join stays as written, the batch outside.
-fn batch_outside(text: &str, source: &str) -> String {
-    let parts: Vec<&str> = text.split("{rows}").collect();
-    let ordered = parts.iter().enumerate().map(|(nth, part)| {
-        let joined = part.trim_start().strip_prefix("join ").filter(|_| nth > 0);
-        joined.map_or_else(|| (*part).to_owned(), |rest| format!(" cross join {rest}"))
-    });
-    ordered.collect::<Vec<String>>().join(source)
 }
 
 const fn count<P: Params>(_: &P) -> usize {

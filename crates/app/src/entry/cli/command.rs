@@ -8,7 +8,9 @@ use clap::{Parser, Subcommand};
 use super::failure::{Result, failed};
 use super::outlet::Outlet;
 use super::workplace::Shared;
-use super::{account, audit, campaign, contacts, credits, inspect, key, migrate};
+use super::{
+    account, audit, campaign, carrier, contacts, credits, demo, inspect, key, migrate, serve,
+};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -29,6 +31,12 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the server: API, hooks and workers
+    Serve,
+    /// Watch an invented business run out of credits, and go on
+    Demo(demo::Wanted),
+    /// Run the sandbox carrier alone: it speaks Twilio's API and texts nobody
+    Carrier(Box<carrier::Wanted>),
     /// Bring the database's schema up to date
     Migrate,
     /// Businesses that send texts
@@ -75,6 +83,9 @@ fn run_command(command: Command, shared: &Shared) -> Result {
         .map_err(|error| failed(format!("cannot start: {error}")))?;
     runtime.block_on(async {
         match command {
+            Command::Serve => serve::run(shared).await,
+            Command::Demo(wanted) => demo::run(wanted, shared).await,
+            Command::Carrier(wanted) => carrier::run(*wanted, shared).await,
             Command::Migrate => migrate::run(shared).await,
             Command::Account(verb) => account::run(verb, shared).await,
             Command::Key(verb) => key::run(verb, shared).await,

@@ -8,9 +8,11 @@
 mod account;
 mod audit;
 mod campaign;
+mod carrier;
 mod command;
 mod contacts;
 mod credits;
+mod demo;
 mod failure;
 mod inspect;
 mod key;
@@ -18,6 +20,8 @@ mod log;
 mod migrate;
 mod outlet;
 mod progress;
+mod serve;
+mod stop;
 mod watch;
 mod workplace;
 

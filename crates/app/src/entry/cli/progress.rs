@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use console::{StyledObject, style};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::outlet::{count, credits, faint, on_terminal, strong};
+use super::failure::Result;
+use super::outlet::{Outlet, count, credits, faint, on_terminal, strong};
 use crate::flow::status::{CampaignStatus, Counts};
 
 const BAR_CELLS: usize = 60;
@@ -132,42 +133,54 @@ pub fn plain(view: &View) -> String {
         .filter(|(_, number, _)| *number > 0)
         .map(|(_, number, name)| format!("{number} {name}"))
         .collect();
+    let state = match status.pause_reason {
+        Some(reason) => format!("{} ({reason})", status.state),
+        None => status.state.to_owned(),
+    };
+    if told.is_empty() {
+        return state;
+    }
+    let pace = match pace(status) {
+        Some(pace) => format!("{pace:.0}/s; "),
+        None => String::new(),
+    };
     format!(
-        "{} {}% of {}: {}; {:.0}/s; {available} credits left",
-        status.state,
+        "{state} {}% of {}: {}; {pace}{available} credits left",
         percent(&status.counts),
         status.counts.total,
         told.join(", "),
-        status.rate_per_second,
     )
 }
 
 /// A live picture of a campaign.
 pub struct Live {
-    /// Head, bar, legend, credits.
+    /// Head, bar, legend, credits; none where nobody watches.
     rows: Option<[ProgressBar; 4]>,
-    area: MultiProgress,
-    seconds_told: Option<i64>,
+    out: Outlet,
+    told: Option<(i64, String)>,
 }
 
 impl Live {
-    /// A picture on the terminal, or lines where there is none.
-    pub fn new() -> Self {
-        let area = MultiProgress::with_draw_target(ProgressDrawTarget::stdout());
+    /// A picture on the terminal, or a line a second where there is none.
+    pub fn new(out: Outlet) -> Self {
         let rows = on_terminal().then(|| {
+            let area = MultiProgress::with_draw_target(ProgressDrawTarget::stdout());
             let look = ProgressStyle::with_template("{wide_msg}").expect("well-formed");
             [(); 4].map(|()| area.add(ProgressBar::new_spinner().with_style(look.clone())))
         });
-        Self { rows, area, seconds_told: None }
+        Self { rows, out, told: None }
     }
 
     /// Shows the campaign as it is at second `now`.
-    pub fn show(&mut self, view: &View, now: i64) {
+    pub fn show(&mut self, view: &View, now: i64) -> Result {
         let Some([head, bar_row, legend_row, money]) = &self.rows else {
-            if self.seconds_told.replace(now) != Some(now) {
-                println!("{}", plain(view));
+            if self.told.as_ref().is_some_and(|(second, _)| *second == now) {
+                return Ok(());
             }
-            return;
+            let line = plain(view);
+            self.out.say(&line)?;
+            self.told = Some((now, line));
+            return Ok(());
         };
         let status = &view.status;
         let (_, columns) = console::Term::stdout().size();
@@ -176,7 +189,7 @@ impl Live {
             "  {}  {}   {}",
             strong(&status.name),
             state_in_words(status),
-            faint(rate(status)),
+            faint(pace_in_words(status)),
         ));
         let share = percent(&status.counts);
         bar_row.set_message(format!("  {}  {share} %", bar(&status.counts, cells)));
@@ -187,34 +200,36 @@ impl Live {
             count(status.credits.reserved),
             count(status.credits.spent),
         ));
+        Ok(())
     }
 
-    /// Leaves the last picture where it is.
-    pub fn leave(&self) {
-        for row in self.rows.iter().flatten() {
-            row.finish();
+    /// Leaves the last picture where it is; without a picture, says how it ended.
+    pub fn leave(self, view: &View) -> Result {
+        if let Some(rows) = &self.rows {
+            rows.iter().for_each(ProgressBar::finish);
+            return Ok(());
         }
-    }
-
-    /// Says something above the picture.
-    pub fn say(&self, line: &str) {
-        if self.rows.is_none() || self.area.println(line).is_err() {
-            println!("{line}");
+        let line = plain(view);
+        match self.told {
+            Some((_, told)) if told == line => Ok(()),
+            _ => self.out.say(line),
         }
     }
 }
 
-fn rate(status: &CampaignStatus) -> String {
-    let rate = status.rate_per_second;
-    if rate <= 0.0 {
-        return String::new();
-    }
-    #[expect(clippy::cast_precision_loss, reason = "an estimate for people")]
-    let left = (status.counts.pending as f64 / rate).round();
+/// Texts a second, while some leave.
+fn pace(status: &CampaignStatus) -> Option<f64> {
+    let leaves = matches!(status.state, "running" | "draining" | "pausing" | "canceling");
+    Some(status.rate_per_second).filter(|pace| leaves && *pace >= 0.5)
+}
+
+fn pace_in_words(status: &CampaignStatus) -> String {
+    let Some(pace) = pace(status) else { return String::new() };
+    let left = f64::from(u32::try_from(status.counts.pending).unwrap_or(u32::MAX)) / pace;
     if left >= 1.0 && status.state == "running" {
-        format!("{rate:.0} texts/s, about {left:.0} s to go")
+        format!("{pace:.0} texts/s, about {left:.0} s to go")
     } else {
-        format!("{rate:.0} texts/s")
+        format!("{pace:.0} texts/s")
     }
 }
 

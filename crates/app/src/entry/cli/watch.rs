@@ -21,23 +21,24 @@ const PACE_OVER: Duration = Duration::from_secs(3);
 
 /// Follows a campaign until it pauses or is over.
 pub async fn run(work: &Workplace, account: AccountId, id: StreamId) -> Result {
-    let mut live = (!work.out.json).then(Live::new);
+    let mut live = (!work.out.json).then(|| Live::new(work.out));
     let mut pace = Pace::default();
     let mut told = None;
     loop {
         let (mut view, now) = look(&work.db, account, id).await?;
         view.status.rate_per_second = pace.per_second(now, taken(&view.status.counts));
         match &mut live {
-            Some(live) => live.show(&view, now.seconds()),
+            Some(live) => live.show(&view, now.seconds())?,
             None if told.replace(now.seconds()) != Some(now.seconds()) => {
                 work.out.answer(&view.status)?;
             }
             None => {}
         }
         if rests(view.status.state) {
-            let Some(live) = live else { return work.out.answer(&view.status) };
-            live.leave();
-            return work.out.say(super::progress::plain(&view));
+            return match live {
+                Some(live) => live.leave(&view),
+                None => work.out.answer(&view.status),
+            };
         }
         tokio::time::sleep(LOOK).await;
     }
