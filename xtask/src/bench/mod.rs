@@ -238,7 +238,16 @@ impl Shop<'_> {
 
     /// Waits until the server has recorded what the carrier accepted.
     fn await_end(&self, account: &str, campaign: &str) -> anyhow::Result<()> {
-        self.run(&["campaign", "watch", campaign, "--account", account])?;
-        Ok(())
+        let deadline = Instant::now() + Duration::from_secs(120);
+        loop {
+            let all = self.run(&["campaign", "list", "--account", account])?;
+            let all = all.as_array().context("a list of campaigns")?;
+            let state = all.iter().find(|one| one["id"] == campaign).map(|one| &one["state"]);
+            if state.is_some_and(|state| state == "completed") {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "the campaign does not end: {state:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
     }
 }

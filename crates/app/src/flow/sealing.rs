@@ -27,7 +27,7 @@ use crate::delivery::senders::{self, From};
 use crate::delivery::stages;
 
 /// Contacts looked at in one transaction.
-const CONTACTS_A_PAGE: i64 = 2000;
+const CONTACTS_A_PAGE: i64 = 5000;
 
 /// To whom a campaign goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

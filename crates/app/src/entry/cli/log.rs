@@ -17,9 +17,7 @@ const LEVELS: &str = "LEDGERLINE_LOG";
 /// How a line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Form {
-    /// One object a line
     Json,
-    /// For people
     Text,
 }
 

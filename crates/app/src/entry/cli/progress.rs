@@ -207,7 +207,8 @@ impl Live {
     pub fn leave(self, view: &View) -> Result {
         if let Some(rows) = &self.rows {
             rows.iter().for_each(ProgressBar::finish);
-            return Ok(());
+            // The last row has no line end of its own.
+            return self.out.say("");
         }
         let line = plain(view);
         match self.told {

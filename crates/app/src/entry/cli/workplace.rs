@@ -20,6 +20,7 @@ const CHOICES: i64 = 10;
 
 /// What every command takes.
 #[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Shared {
     /// TOML file with settings; the environment goes first
     #[arg(long, global = true, value_name = "FILE")]

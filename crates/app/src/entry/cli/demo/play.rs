@@ -17,7 +17,7 @@ use super::home::{Cast, Home, Memory};
 use super::{business, words};
 use crate::entry::cli::failure::{Failure, Result, failed, usage};
 use crate::entry::cli::log;
-use crate::entry::cli::outlet::{Outlet, credits, doable, faint, mark, on_terminal, strong};
+use crate::entry::cli::outlet::{Outlet, credits, faint, mark, on_terminal, strong};
 use crate::entry::cli::progress::{Live, View};
 use crate::entry::cli::serve::{Server, listen};
 use crate::entry::cli::stop::Stop;
@@ -56,6 +56,9 @@ pub struct Wanted {
 pub async fn run(wanted: Wanted, shared: &Shared) -> Result {
     if shared.config.is_some() {
         return Err(usage("--config: the demo has settings of its own"));
+    }
+    if shared.json {
+        return Err(usage("--json: the demo speaks to people; ask the other commands about it"));
     }
     let out = Outlet { json: false };
     match wanted.top_up {
@@ -115,7 +118,7 @@ async fn go_on(wanted: &Wanted, shared: &Shared, out: Outlet, amount: i64) -> Re
     home.keep(&memory)?;
     let server = Server::start(home.settings(&memory), listener).await?;
     let mut play = Play { server, home, cast, out, stop };
-    let over = matches!(play.look().await?.0.status.state, "completed" | "canceled" | "failed");
+    let over = is_over(play.look().await?.0.status.state);
     top_up(&play.server.app.db, cast, amount, wanted.speed).await?;
     play.server.app.call.notify_one();
     let effect = if over { "they stay in the wallet: the campaign is over" } else { "it goes on" };
@@ -129,6 +132,10 @@ async fn go_on(wanted: &Wanted, shared: &Shared, out: Outlet, amount: i64) -> Re
     };
     play.server.stop().await?;
     told
+}
+
+fn is_over(state: &str) -> bool {
+    matches!(state, "completed" | "canceled" | "failed")
 }
 
 async fn listen_nearby(wanted: Option<SocketAddr>, usual: SocketAddr) -> Result<TcpListener> {
@@ -216,13 +223,14 @@ impl Play {
     }
 
     async fn wait_until_it_moves(&mut self) -> Result<bool> {
+        let (before, _) = self.look().await?;
         loop {
             tokio::select! {
                 () = tokio::time::sleep(LOOK) => {}
                 () = self.stop.asked() => return Ok(false),
             }
             let (view, _) = self.look().await?;
-            if !rests(view.status.state) && view.status.state != "draining" {
+            if view.status.state != before.status.state {
                 return Ok(true);
             }
         }
@@ -241,8 +249,9 @@ impl Play {
         if figures.status.state == "paused" {
             self.out.say(words::top_up(&self.home))?;
         }
-        let app = &self.server.app;
-        self.out.say(words::next_steps(app, &self.home, self.cast, key, stays))?;
+        let over = is_over(figures.status.state);
+        let moment = words::Moment { key, stays, over };
+        self.out.say(words::next_steps(&self.server.app, &self.home, self.cast, &moment))?;
         if figures.all_well() {
             return Ok(());
         }
@@ -250,11 +259,7 @@ impl Play {
     }
 
     fn tell_stopped(&self) -> Result {
-        let config = self.home.config();
-        self.out.say(format!(
-            "\n  Stopped in the middle. It goes on with  {}\n",
-            doable(format!("ledgerline serve --config {}", config.display())),
-        ))
+        self.out.say(words::stopped(&self.home))
     }
 }
 

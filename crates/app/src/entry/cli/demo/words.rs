@@ -111,8 +111,18 @@ pub fn top_up(home: &Home) -> String {
     )
 }
 
+/// How things are when it is said what else can be tried.
+pub struct Moment<'a> {
+    /// The account's API key, while it is known.
+    pub key: Option<&'a str>,
+    /// The server goes on.
+    pub stays: bool,
+    /// The campaign does not.
+    pub over: bool,
+}
+
 /// What else can be tried.
-pub fn next_steps(app: &App, home: &Home, cast: Cast, key: Option<&str>, stays: bool) -> String {
+pub fn next_steps(app: &App, home: &Home, cast: Cast, moment: &Moment<'_>) -> String {
     let (config, id) = (home.config(), cast.campaign);
     let with_config =
         |verb: &str| doable(program(&format!("{verb} --config {}", quoted(&config))));
@@ -120,24 +130,42 @@ pub fn next_steps(app: &App, home: &Home, cast: Cast, key: Option<&str>, stays: 
     let mut step = |what: &str, how: String| {
         writeln!(words, "    {what}\n      {how}").expect("writing to a String");
     };
-    let serve = with_config("serve");
-    if stays {
+    let serve = doable(serve(&config));
+    if moment.stays {
         let page = doable(http::watch::url(app, cast.account, id));
         step("Open the live page:", page.to_string());
+    } else {
+        step("Serve its page and API:", serve.to_string());
+    }
+    if moment.over {
+        step("Play it again:", doable(command(home.shown(), "demo")).to_string());
+    } else if moment.stays {
         let watch = with_config(&format!("campaign watch {id}"));
         step("Follow it in another terminal:", watch.to_string());
         let kill = doable(format!("kill -9 {}", std::process::id()));
         step("Pull the plug in the middle, then let it go on:", format!("{kill}\n      {serve}"));
-    } else {
-        step("Serve it, with its page and API:", serve.to_string());
     }
     let whys = with_config(&format!("campaign recipients {id} --state suppressed"));
     step("See why each one was skipped:", whys.to_string());
     step("Check all books:", with_config("audit").to_string());
     let docs = doable(format!("{}/docs", app.public_url));
-    let key = key.map(|key| format!("\n      key {}", doable(key))).unwrap_or_default();
+    let key = moment.key.map(|key| format!("\n      key {}", doable(key))).unwrap_or_default();
     step("Use the API:", format!("{docs}{key}"));
     words
+}
+
+/// Serving the demo from another command, which minds the environment: no text may reach anybody.
+fn serve(config: &Path) -> String {
+    let command = program(&format!("serve --config {}", quoted(config)));
+    if std::env::var_os("TWILIO_ACCOUNT_SID").is_some() {
+        return format!("env -u TWILIO_ACCOUNT_SID -u TWILIO_AUTH_TOKEN {command}");
+    }
+    command
+}
+
+/// That the demo was stopped, and how it goes on.
+pub fn stopped(home: &Home) -> String {
+    format!("\n  Stopped in the middle. It goes on with\n\n      {}\n", doable(serve(&home.config())))
 }
 
 /// A command line for this program, as it was started.
