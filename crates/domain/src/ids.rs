@@ -52,8 +52,12 @@ fn time_sorted(now: Instant, dice: &dyn Dice) -> i64 {
 fn uuid_v7(now: Instant, dice: &dyn Dice) -> [u8; 16] {
     let mut bytes = [0; 16];
     dice.fill(&mut bytes[6..]);
-    bytes[..6].copy_from_slice(&(now.0 / 1000).to_be_bytes()[2..]);
-    bytes[6] = 0x70 | (bytes[6] & 0x0F);
+    bytes[..6].copy_from_slice(&now.0.div_euclid(1000).to_be_bytes()[2..]);
+    // RFC 9562, section 6.2, method 3: the twelve bits after the version hold the part of the
+    // millisecond, so that ids made a microsecond apart sort as they were made.
+    let fraction = (now.0.rem_euclid(1000) * 4096 / 1000).to_be_bytes();
+    bytes[6] = 0x70 | fraction[6];
+    bytes[7] = fraction[7];
     bytes[8] = 0x80 | (bytes[8] & 0x3F);
     bytes
 }
@@ -234,5 +238,9 @@ mod tests {
         let early = StreamId::new(Instant(1_795_225_200_000_000), &dice);
         let late = StreamId::new(Instant(1_795_225_200_000_001), &dice);
         assert!(early < late && late.0 > 0);
+        let early = ContactId::new(Instant(1_795_225_200_000_998), &dice);
+        let late = ContactId::new(Instant(1_795_225_200_000_999), &dice);
+        let later = ContactId::new(Instant(1_795_225_200_001_000), &dice);
+        assert!(early < late && late < later);
     }
 }

@@ -54,10 +54,8 @@ async fn serve() -> Result<()> {
 }
 
 fn start_carrier() -> Result<(Child, String)> {
-    let mut child = Command::new(std::env::current_exe()?)
-        .arg(CARRIER)
-        .stdout(Stdio::piped())
-        .spawn()?;
+    let mut child =
+        Command::new(std::env::current_exe()?).arg(CARRIER).stdout(Stdio::piped()).spawn()?;
     let out = child.stdout.take().ok_or_else(|| Error::other("no output"))?;
     let mut base = String::new();
     BufReader::new(out).read_line(&mut base)?;

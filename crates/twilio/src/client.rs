@@ -21,6 +21,11 @@ use crate::outcome::{Ended, Exchange, FailureKind, Outcome};
 use crate::pool::{Origin, Outgoing, Pool};
 use crate::wire::{CreateMessage, ErrorBody, ListFilter, MessagePage, MessageResource, Sid};
 
+/// The largest answer to a text that is read; a message is below 20 KiB.
+const CREATED_BYTES_MAX: usize = 64 * 1024;
+/// The largest answer to a question that is read: a page of 1000 messages can be several MiB.
+const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
 /// How to reach one Twilio account.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -148,8 +153,14 @@ impl Client {
     }
 
     async fn create(&self, message: &CreateMessage<'_>, mark: Option<Mark>) -> Outcome {
-        let body = Bytes::from(message.encode());
-        self.exchange(Method::POST, self.messages.clone(), body, mark).await.outcome()
+        let request = Outgoing {
+            method: Method::POST,
+            uri: self.messages.clone(),
+            headers: &self.headers,
+            body: Bytes::from(message.encode()),
+            answer_bytes_max: CREATED_BYTES_MAX,
+        };
+        self.exchange(&request, mark).await.outcome()
     }
 
     /// Fetches a message.
@@ -203,7 +214,9 @@ impl Client {
         uri: Uri,
         body: Bytes,
     ) -> Result<T, ApiError> {
-        match self.exchange(method, uri, body, None).await.ended {
+        let answer_bytes_max = ANSWER_BYTES_MAX;
+        let request = Outgoing { method, uri, headers: &self.headers, body, answer_bytes_max };
+        match self.exchange(&request, None).await.ended {
             Ended::Failed(kind) => Err(ApiError::NoAnswer(kind)),
             Ended::Response { status, body } if (200..300).contains(&status) => {
                 serde_json::from_slice(&body).map_err(|_| ApiError::Unreadable(status))
@@ -217,16 +230,9 @@ impl Client {
         }
     }
 
-    async fn exchange(
-        &self,
-        method: Method,
-        uri: Uri,
-        body: Bytes,
-        mark: Option<Mark>,
-    ) -> Exchange {
+    async fn exchange(&self, request: &Outgoing<'_>, mark: Option<Mark>) -> Exchange {
         let deadline = Instant::now() + self.total_timeout;
-        let request = Outgoing { method, uri, headers: &self.headers, body };
-        self.pool.exchange(&request, mark, deadline).await
+        self.pool.exchange(request, mark, deadline).await
     }
 }
 

@@ -38,8 +38,6 @@ const CONNECTION_AGE_MAX: Duration = Duration::from_secs(60);
 const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(15);
 /// How long written bytes may stay unacknowledged (CORE C.2).
 const TCP_USER_TIMEOUT_MS: u32 = 10_000;
-/// The largest answer read.
-const BODY_BYTES_MAX: usize = 64 * 1024;
 /// The largest head read.
 const HEAD_BYTES_MAX: usize = 64 * 1024;
 
@@ -82,6 +80,8 @@ pub(crate) struct Outgoing<'a> {
     /// Everything but `Host` and `Content-Length`.
     pub headers: &'a HeaderMap,
     pub body: Bytes,
+    /// The largest answer read.
+    pub answer_bytes_max: usize,
 }
 
 /// Connections to one origin.
@@ -152,7 +152,12 @@ impl Pool {
         deadline: Instant,
     ) -> Ran {
         link.meter.arm(mark);
-        let ended = match timeout_at(deadline, link.answer(self.request(request))).await {
+        let ended = match timeout_at(
+            deadline,
+            link.answer(self.request(request), request.answer_bytes_max),
+        )
+        .await
+        {
             Ok(Ok((status, body))) => Ended::Response { status, body },
             Ok(Err(_)) if link.meter.refused() => Ended::Failed(FailureKind::Mark),
             Ok(Err(_)) if link.meter.written() == 0 => return Ran::Stale(link.meter.disarm()),
@@ -287,11 +292,15 @@ struct Link {
 
 impl Link {
     /// Writes the request and reads the whole answer.
-    async fn answer(&mut self, request: Request<Full<Bytes>>) -> Result<(u16, Bytes), FailureKind> {
+    async fn answer(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        bytes_max: usize,
+    ) -> Result<(u16, Bytes), FailureKind> {
         let answering = pin!(self.sender.send_request(request));
         let response = drive(&mut self.driver, answering).await.map_err(|e| kind_of(&e))?;
         let status = response.status().as_u16();
-        Ok((status, read_body(&mut self.driver, response.into_body()).await?))
+        Ok((status, read_body(&mut self.driver, response.into_body(), bytes_max).await?))
     }
 
     /// Lets the connection come to rest after an answer; whether it can carry another request.
@@ -341,25 +350,33 @@ fn poll_driver(driver: &mut Option<Driver>, cx: &mut std::task::Context<'_>) {
     }
 }
 
-async fn read_body(driver: &mut Option<Driver>, mut body: Incoming) -> Result<Bytes, FailureKind> {
-    let mut whole = Bytes::new();
+async fn read_body(
+    driver: &mut Option<Driver>,
+    mut body: Incoming,
+    bytes_max: usize,
+) -> Result<Bytes, FailureKind> {
+    let mut first = Bytes::new();
+    let mut rest = BytesMut::new();
     loop {
         let frame = pin!(body.frame());
-        let Some(frame) = drive(driver, frame).await else { return Ok(whole) };
+        let Some(frame) = drive(driver, frame).await else {
+            return Ok(if rest.is_empty() { first } else { rest.freeze() });
+        };
         let frame = frame.map_err(|error| kind_of(&error))?;
         let Ok(data) = frame.into_data() else { continue };
-        if whole.len() + data.len() > BODY_BYTES_MAX {
+        if first.len().max(rest.len()) + data.len() > bytes_max {
             return Err(FailureKind::BodyTooLarge);
         }
-        whole = if whole.is_empty() { data } else { joined(&whole, &data) };
+        // An answer to a text comes in one piece, which is not copied.
+        if first.is_empty() {
+            first = data;
+        } else {
+            if rest.is_empty() {
+                rest.extend_from_slice(&first);
+            }
+            rest.extend_from_slice(&data);
+        }
     }
-}
-
-fn joined(head: &[u8], tail: &[u8]) -> Bytes {
-    let mut both = BytesMut::with_capacity(head.len() + tail.len());
-    both.extend_from_slice(head);
-    both.extend_from_slice(tail);
-    both.freeze()
 }
 
 fn kind_of(error: &hyper::Error) -> FailureKind {

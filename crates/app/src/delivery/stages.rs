@@ -23,10 +23,10 @@ pub async fn advance(tx: &mut Tx, account: AccountId, id: StreamId) -> Result<St
     }
     match before.state {
         State::Pausing if idle(tx, account, id).await? => after.turn(Event::Idle),
-        State::Canceling if idle(tx, account, id).await? => {
-            if cancel_waiting(tx, account, id).await? {
-                after.turn(Event::Idle);
-            }
+        State::Canceling
+            if idle(tx, account, id).await? && cancel_waiting(tx, account, id).await? =>
+        {
+            after.turn(Event::Idle);
         }
         State::Running if before.position == before.total => after.turn(Event::Exhausted),
         _ => {}

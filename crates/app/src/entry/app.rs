@@ -85,14 +85,12 @@ impl App {
             Some(url) => url.clone(),
             None => format!("http://{}", listener.local_addr()?),
         };
-        let (twilio, sandbox) = match &settings.twilio {
-            Some(twilio) => (twilio.clone(), None),
-            None => {
-                let record = sandbox_record(&state_dir(&settings, &db), &db, &secret);
-                let (twilio, sandbox) =
-                    start_sandbox(&secret, knobs, record, &clock, &dice).await?;
-                (twilio, Some(sandbox))
-            }
+        let (twilio, sandbox) = if let Some(twilio) = &settings.twilio {
+            (twilio.clone(), None)
+        } else {
+            let record = sandbox_record(&state_dir(&settings, &db), &db, &secret);
+            let (twilio, sandbox) = start_sandbox(&secret, knobs, record, &clock, &dice).await?;
+            (twilio, Some(sandbox))
         };
         let client = Client::new(Config {
             base: twilio.api_base.clone(),
@@ -240,17 +238,13 @@ fn state_dir(settings: &Settings, db: &Db) -> PathBuf {
     if let Some(dir) = &settings.state_dir {
         return dir.clone();
     }
-    match db.path() {
-        Some(path) => {
-            let mut name = path.as_os_str().to_owned();
-            name.push(".wire");
-            PathBuf::from(name)
-        }
-        None => {
-            let user = rustix::process::getuid().as_raw();
-            std::env::temp_dir().join(format!("ledgerline-wire-{user}"))
-        }
+    if let Some(path) = db.path() {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".wire");
+        return PathBuf::from(name);
     }
+    let user = rustix::process::getuid().as_raw();
+    std::env::temp_dir().join(format!("ledgerline-wire-{user}"))
 }
 
 /// The sandbox's record outlives a killed server, as a real carrier's does.

@@ -125,16 +125,13 @@ fn a_second_signal_ends_at_once() {
     output.read_line(&mut line).expect("it speaks");
     let carrier_address = address_in(&line);
 
-    desk.account("Northside");
+    let zone = ["--timezone", "America/New_York", "--quiet-hours", "off"];
+    desk.run(&[&["account", "create", "--name", "Northside"], &zone[..]].concat()).said();
     desk.file("one.csv", "phone,consent\n+13125550100,opted_in\n");
     desk.run(&["contacts", "import", "one.csv"]).said();
     desk.run(&["credits", "grant", "1", "--reason", "x"]).said();
-    desk.run(&["account", "create", "--name", "b", "--timezone", "UTC"]).said();
-    let all = desk.ask(&["account", "list"]);
-    let account = text(&all[0]["id"]);
-    let create = ["campaign", "create", "--name", "a", "--body", "b", "--all", "--account"];
-    let made = desk.ask(&[&create[..], &[&account]].concat());
-    desk.run(&["campaign", "start", &text(&made["id"]), "--account", &account]).said();
+    let made = desk.ask(&["campaign", "create", "--name", "a", "--body", "b", "--all"]);
+    desk.run(&["campaign", "start", &text(&made["id"])]).said();
 
     let mut command = desk.command(&["serve"]);
     command

@@ -61,7 +61,7 @@ impl Default for Knobs {
             share_undelivered: 0.0,
             share_failed: 0.0,
             receipts: true,
-            receipt_delay_ms: 100,
+            receipt_delay_ms: 500,
             receipt_retry_secs: 120,
             share_receipt_twice: 0.0,
             share_receipt_lost: 0.0,

@@ -25,6 +25,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(5);
 const LATE_MS_MAX: u64 = 5000;
+/// What a webhook answers is not read further; Twilio ignores it too.
+const ANSWER_BYTES_MAX: usize = 64 * 1024;
 const SIGNATURE: HeaderName = HeaderName::from_static("x-twilio-signature");
 const TOKEN: HeaderName = HeaderName::from_static("i-twilio-idempotency-token");
 
@@ -222,7 +224,13 @@ async fn post(shared: &Shared, due: Due) -> bool {
     let form =
         form_urlencoded::Serializer::new(String::with_capacity(400)).extend_pairs(params).finish();
     let body = Bytes::from(form);
-    let request = Outgoing { method: Method::POST, uri: path, headers: &headers, body };
+    let request = Outgoing {
+        method: Method::POST,
+        uri: path,
+        headers: &headers,
+        body,
+        answer_bytes_max: ANSWER_BYTES_MAX,
+    };
     let exchange = pool.exchange(&request, None, Instant::now() + RECEIPT_TIMEOUT).await;
     // 4xx is a final word: the receiver does not want it.
     matches!(exchange.ended, Ended::Response { status: 200..=299 | 400..=499, .. })

@@ -23,8 +23,12 @@ async fn messages_are_listed_newest_first_and_page_by_page() {
     let next = first.next_page_uri.as_deref().expect("there is more");
     let second = client.next_page(next).await.expect("lists");
     assert_eq!(second.next_page_uri, None);
-    let listed: Vec<_> =
-        first.messages.iter().chain(&second.messages).filter_map(twilio::wire::MessageResource::message_sid).collect();
+    let listed: Vec<_> = first
+        .messages
+        .iter()
+        .chain(&second.messages)
+        .filter_map(twilio::wire::MessageResource::message_sid)
+        .collect();
     let wanted = sids.iter().rev().copied().enumerate().filter(|(n, _)| n % 2 == 0);
     let wanted: Vec<_> = wanted.map(|(_, sid)| sid).collect();
     assert_eq!(listed, wanted);
