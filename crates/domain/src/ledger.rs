@@ -456,7 +456,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_sequence_overdraws_or_unbalances(steps in prop::collection::vec(any_posting(), 1..60)) {
+        fn no_sequence_overdraws_or_unbalances(
+            steps in prop::collection::vec(any_posting(), 1..60)
+        ) {
             let mut wallet = Wallet::EMPTY;
             let mut fold = Books::default();
             for (n, (kind, a, b)) in steps.into_iter().enumerate() {

@@ -143,7 +143,8 @@ pub async fn candidates_after(
     let rows: Vec<CandidateRow> = tx
         .all(
             "select t.ord, t.phone, t.contact_id, t.timezone, t.context, t.category, t.body,
-               t.segments, t.price, t.problem_rule, t.problem, t.send_at, t.not_after, coalesce((select c.state from consent c
+               t.segments, t.price, t.problem_rule, t.problem, t.send_at, t.not_after,
+               coalesce((select c.state from consent c
                  where c.account_id = t.account_id and c.phone = t.phone
                    and c.category = t.category), 0),
                coalesce((select k.blocked from contact k
@@ -167,7 +168,8 @@ pub async fn candidates_at(
     let rows: Vec<CandidateRow> = tx
         .all_of(
             "select t.ord, t.phone, t.contact_id, t.timezone, t.context, t.category, t.body,
-               t.segments, t.price, t.problem_rule, t.problem, t.send_at, t.not_after, coalesce((select c.state from consent c
+               t.segments, t.price, t.problem_rule, t.problem, t.send_at, t.not_after,
+               coalesce((select c.state from consent c
                  where c.account_id = t.account_id and c.phone = t.phone
                    and c.category = t.category), 0),
                coalesce((select k.blocked from contact k

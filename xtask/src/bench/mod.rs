@@ -26,7 +26,7 @@ pub struct Wanted {
     #[arg(long)]
     receipts: bool,
     /// Measure only these: raw, sqlite, postgres.
-    #[arg(long, value_delimiter = ',', default_values_t = ["raw", "sqlite", "postgres"].map(String::from))]
+    #[arg(long, value_delimiter = ',', default_value = "raw,sqlite,postgres")]
     only: Vec<String>,
     /// Leave the comparison with a tenth of the recipients out.
     #[arg(long)]

@@ -197,12 +197,14 @@ impl Raw {
                 return Err(bad("TWILIO_ACCOUNT_SID", "is missing beside TWILIO_AUTH_TOKEN"));
             }
             (Some(account_sid), Some(auth_token)) => Some(Twilio {
-                account_sid: checked_sid("TWILIO_ACCOUNT_SID", "AC", account_sid, strict)?,
+                account_sid: checked_sid("TWILIO_ACCOUNT_SID", "AC", &account_sid, strict)?,
                 auth_token: auth_token.into(),
                 messaging_service_sid: filled(self.twilio_messaging_service_sid)
-                    .map(|sid| checked_sid("TWILIO_MESSAGING_SERVICE_SID", "MG", sid, strict))
+                    .map(|sid| checked_sid("TWILIO_MESSAGING_SERVICE_SID", "MG", &sid, strict))
                     .transpose()?,
-                phone_number: filled(self.twilio_phone_number).map(checked_number).transpose()?,
+                phone_number: filled(self.twilio_phone_number)
+                    .map(|text| checked_number(&text))
+                    .transpose()?,
                 api_base,
             }),
         };
@@ -228,12 +230,7 @@ fn base_url(name: &str, text: &str) -> Result<String, SettingError> {
 }
 
 /// `strict` is for Twilio itself; other carriers that speak its language may name things shorter.
-fn checked_sid(
-    name: &str,
-    prefix: &str,
-    sid: String,
-    strict: bool,
-) -> Result<String, SettingError> {
+fn checked_sid(name: &str, prefix: &str, sid: &str, strict: bool) -> Result<String, SettingError> {
     let sid = sid.trim().to_owned();
     let rest = sid.strip_prefix(prefix).unwrap_or_default();
     let length_fits = rest.len() == 32 || (!strict && !rest.is_empty());
@@ -243,7 +240,7 @@ fn checked_sid(
     Err(bad(name, format!("write {prefix} followed by 32 hexadecimal digits")))
 }
 
-fn checked_number(text: String) -> Result<String, SettingError> {
+fn checked_number(text: &str) -> Result<String, SettingError> {
     let text = text.trim().to_owned();
     let digits = text.strip_prefix('+').unwrap_or(&text);
     if (3..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()) {

@@ -46,7 +46,7 @@ async fn a_business_is_set_up(engine: Engine) {
     assert!(said.contains("1,990 credits are missing"), "{said}");
 
     assert_eq!(desk.ask(&["campaign", "start", &id])["state"], "sealing");
-    assert_eq!(desk.ask(&["campaign", "cancel", &id])["state"], "canceling");
+    assert_eq!(desk.ask(&["campaign", "cancel", &id])["state"], "canceled");
     let refusal = desk.run(&["campaign", "resume", &id]).refused(1);
     assert!(refusal.contains("cannot be resumed"), "{refusal}");
     assert_eq!(desk.ask(&["campaign", "list"])[0]["name"], "Spring");

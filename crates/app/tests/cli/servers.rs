@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 use testkit::Engine;
@@ -68,7 +69,8 @@ fn get(address: &str, path: &str) -> String {
 /// The address in the first `http://…` of a text.
 fn address_in(text: &str) -> String {
     let (_, rest) = text.split_once("http://").expect("an address");
-    rest.chars().take_while(|it| it.is_ascii_alphanumeric() || ".:".contains(*it)).collect()
+    let end = rest.find(|it: char| !it.is_ascii_digit() && !".:".contains(it));
+    rest[..end.unwrap_or(rest.len())].trim_end_matches('.').to_owned()
 }
 
 async fn a_server_says_what_it_is_and_ends_when_asked(engine: Engine) {
@@ -143,7 +145,7 @@ fn a_second_signal_ends_at_once() {
     let mut server = Running::start(&mut command);
     server.hear("\"message\":\"started\"");
     while !get(&carrier_address, "/sandbox/summary").contains("\"accepted\":1") {
-        std::thread::yield_now();
+        std::thread::park_timeout(Duration::from_millis(10));
     }
     server.signal(Signal::TERM);
     server.hear("A second Ctrl-C");

@@ -28,8 +28,12 @@ impl<T> Param for T where
 /// A row both engines can decode; tuples of numbers, texts, bytes and options of them are.
 pub trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
 
-impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin
-{}
+impl<T> Row for T
+where
+    T: for<'r> FromRow<'r, SqliteRow>,
+    T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
+{
+}
 
 /// A tuple of values for `$1`, `$2`, …
 pub trait Params: Send {

@@ -197,7 +197,8 @@ fn spell_lookup(text: &str, engine: Engine, opening: &str, suffix: &str) -> Stri
     let spelt = match engine {
         Engine::Sqlite => format!("cross join {lookup}"),
         Engine::Postgres => format!(
-            "cross join lateral (select {alias}.* from {table} where {key} limit 1{suffix}) as {alias}"
+            "cross join lateral \
+             (select {alias}.* from {table} where {key} limit 1{suffix}) as {alias}"
         ),
     };
     format!("{head}{spelt}{tail}")

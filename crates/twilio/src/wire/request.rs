@@ -163,7 +163,8 @@ mod tests {
             (
                 full,
                 "To=%2B15105550123&MessagingServiceSid=MGbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\
-                 &Body=H%C3%A9+%26+50%25&StatusCallback=https%3A%2F%2Fh.example%2Fr%3Ft%3D1%23rc%3D5\
+                 &Body=H%C3%A9+%26+50%25\
+                 &StatusCallback=https%3A%2F%2Fh.example%2Fr%3Ft%3D1%23rc%3D5\
                  &ValidityPeriod=3600&SmartEncoded=true&SendAt=2026-11-21T09%3A00%3A00Z\
                  &ScheduleType=fixed&RiskCheck=disable",
             ),
