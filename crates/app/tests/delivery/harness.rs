@@ -123,22 +123,18 @@ impl Carrier for FakeCarrier {
             mark().expect("the wire log can be written");
             self.on_wire.notify_waiters();
             self.gate.acquire().await.expect("never closed").forget();
-            match scripted {
-                Some(outcome) => {
-                    let lost_after_acceptance = matches!(outcome, Outcome::Unknown { .. });
-                    if lost_after_acceptance && text.body.contains("taken") {
-                        self.take(text.to, text.body, text.status_callback);
-                    }
-                    outcome
+            if let Some(outcome) = scripted {
+                let lost_after_acceptance = matches!(outcome, Outcome::Unknown { .. });
+                if lost_after_acceptance && text.body.contains("taken") {
+                    self.take(text.to, text.body, text.status_callback);
                 }
-                None => {
-                    let sid = self.take(text.to, text.body, text.status_callback);
-                    Outcome::Accepted {
-                        sid: sid.parse().expect("well-formed"),
-                        status: twilio::wire::MessageStatus::Queued,
-                        segments: Some(1),
-                    }
-                }
+                return outcome;
+            }
+            let sid = self.take(text.to, text.body, text.status_callback);
+            Outcome::Accepted {
+                sid: sid.parse().expect("well-formed"),
+                status: twilio::wire::MessageStatus::Queued,
+                segments: Some(1),
             }
         })
     }

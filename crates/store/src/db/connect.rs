@@ -8,7 +8,7 @@ use std::time::Duration;
 use domain::seam::Clock;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{PgPool, SqlitePool};
+use sqlx::{Connection as _, PgConnection, PgPool, SqlitePool};
 
 use super::{Engine, Error, Result, Tx};
 
@@ -18,6 +18,7 @@ const SQLITE_VERSION_MIN: i64 = 3_051_003;
 const POSTGRES_VERSION_MIN: i64 = 150_000;
 const SQLITE_READERS: u32 = 4;
 const WAIT_MAX: Duration = Duration::from_secs(30);
+const FIRST_CONNECTION_MAX: Duration = Duration::from_secs(10);
 
 /// How to open a database.
 #[derive(Clone, Debug)]
@@ -162,7 +163,7 @@ async fn open_sqlite(url: &str) -> Result<Pools> {
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
         .busy_timeout(WAIT_MAX)
-        .pragma("cache_size", "-16000")
+        .pragma("cache_size", "-4000")
         .pragma("wal_autocheckpoint", "4000")
         .pragma("fullfsync", "1")
         .statement_cache_capacity(200);
@@ -197,11 +198,20 @@ async fn open_postgres(options: &Options) -> Result<Pools> {
             ("lock_timeout", "30000"),
             ("jit", "off"),
         ]);
+    let unreachable =
+        |why: String| Error::Setting(format!("cannot reach the PostgreSQL server: {why}"));
+    // The pool would try for long and then only say that it timed out.
+    let first = tokio::time::timeout(FIRST_CONNECTION_MAX, PgConnection::connect_with(&connect));
+    match first.await {
+        Ok(Ok(connection)) => connection.close().await?,
+        Ok(Err(error)) => return Err(unreachable(error.to_string())),
+        Err(_) => return Err(unreachable("it does not answer".to_owned())),
+    }
     let pool = PgPoolOptions::new()
         .max_connections(options.connections_max)
         .acquire_timeout(WAIT_MAX)
         .connect_with(connect)
         .await
-        .map_err(|error| Error::Setting(format!("cannot reach the PostgreSQL server: {error}")))?;
+        .map_err(|error| unreachable(error.to_string()))?;
     Ok(Pools::Postgres(pool))
 }

@@ -203,3 +203,25 @@ fn spell_lookup(text: &str, engine: Engine, opening: &str, suffix: &str) -> Stri
     };
     format!("{head}{spelt}{tail}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_up_is_spelt_so_that_no_planner_turns_it_around() {
+        let text = "select m.ord from {rows} {lock message as m on m.ord = r.ord} order by m.ord";
+        let rows = Rows::of(1).int("ord", [7]);
+        assert_eq!(
+            rows.spell(text, Engine::Sqlite, 2),
+            "select m.ord from (select value ->> 0 as ord from json_each($3)) as r \
+             cross join message as m on m.ord = r.ord order by m.ord"
+        );
+        assert_eq!(
+            rows.spell(text, Engine::Postgres, 2),
+            "select m.ord from unnest($3::bigint[]) as r(ord) \
+             cross join lateral (select m.* from message as m where m.ord = r.ord limit 1 \
+             for update) as m order by m.ord"
+        );
+    }
+}

@@ -186,23 +186,3 @@ impl Tx {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_joined_batch_stays_outside() {
-        for (text, expected) in [
-            (
-                "select x from {rows}\n   join t on t.a = r.a",
-                "select x from B cross join t on t.a = r.a",
-            ),
-            ("select x from {rows} where true", "select x from B where true"),
-            ("a in (select r.a from {rows})", "a in (select r.a from B)"),
-            ("select x from t join u", "select x from t join u"),
-        ] {
-            assert_eq!(batch_outside(text, "B"), expected);
-        }
-    }
-}
