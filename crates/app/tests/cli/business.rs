@@ -35,7 +35,14 @@ async fn a_business_is_set_up(engine: Engine) {
     assert_eq!((&imported["created"], &imported["rejected_count"]), (&json!(5000), &json!(0)));
     let body = "Spring check-up week is here. Reply STOP to opt out.";
     let made = desk.ask(&[
-        "campaign", "create", "--name", "Spring", "--body", body, "--all", "--resume-when-funded",
+        "campaign",
+        "create",
+        "--name",
+        "Spring",
+        "--body",
+        body,
+        "--all",
+        "--resume-when-funded",
     ]);
     assert_eq!((&made["state"], &made["category"]), (&json!("draft"), &json!("marketing")));
     let id = text(&made["id"]);

@@ -56,8 +56,7 @@ async fn good_rows_of_bad_files_are_kept(engine: Engine) {
         .iter()
         .map(|row| json!([row["line"], row["field"]]))
         .collect();
-    let expected =
-        json!([[5, "name"], [6, "phone"], [8, "timezone"], [9, "consent"], [10, "row"]]);
+    let expected = json!([[5, "name"], [6, "phone"], [8, "timezone"], [9, "consent"], [10, "row"]]);
     assert_eq!(json!(places), expected);
     let rejected = desk.read("bad rows.csv");
     assert!(rejected.starts_with("line,field,value,reason\n5,name,"), "{rejected}");

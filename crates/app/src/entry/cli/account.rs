@@ -8,7 +8,7 @@ use store::accounts::{self, Account};
 use store::wallets;
 
 use super::failure::Result;
-use super::outlet::{count, doable, faint, strong};
+use super::outlet::{answer, count, doable, faint, say, strong};
 use super::workplace::{Shared, Workplace};
 use crate::flow::accounts::{AccountIn, open_account};
 
@@ -29,14 +29,14 @@ pub struct Create {
     /// The business's name
     #[arg(long)]
     name: String,
-    /// Where it is at home, such as America/New_York
+    /// Where it is at home: an IANA zone such as `America/New_York`
     #[arg(long, value_name = "ZONE")]
     timezone: String,
     /// The country of numbers typed without a country code
     #[arg(long, value_name = "REGION", default_value = "US")]
     country: String,
     /// When its contacts are left in peace: FROM-TO on their clocks, or off
-    #[arg(long, value_name = "21:00-08:00|off", default_value = "21:00-08:00", value_parser = nights)]
+    #[arg(long, value_name = "TIMES|off", default_value = "21:00-08:00", value_parser = nights)]
     quiet_hours: Nights,
 }
 
@@ -97,7 +97,7 @@ async fn list(work: &Workplace) -> Result {
                 all.push(in_json(&account, Some(available)));
                 continue;
             }
-            work.out.say(format!(
+            say(format!(
                 "{}  {:<28}  {:>12} credits  {}",
                 doable(account.id),
                 strong(&account.name),
@@ -113,8 +113,8 @@ async fn list(work: &Workplace) -> Result {
         }
     }
     match (work.out.json, after.0 == i64::MIN) {
-        (true, _) => work.out.answer(&all),
-        (false, true) => work.out.say("There is no account yet."),
+        (true, _) => answer(&all),
+        (false, true) => say("There is no account yet."),
         (false, false) => Ok(()),
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use store::accounts::{self, Account};
 
 use super::failure::{Failure, Result};
-use super::outlet::{Outlet, faint, mark, strong};
+use super::outlet::{Outlet, answer, faint, mark, say, strong};
 use super::workplace::{Shared, Whose, Workplace};
 use crate::flow::audit::{Audit, audit};
 
@@ -47,7 +47,7 @@ pub async fn run(wanted: Wanted, shared: &Shared) -> Result {
         }
     }
     if after.0 == i64::MIN && !work.out.json {
-        work.out.say("There is no account yet.")?;
+        say("There is no account yet.")?;
     }
     if ok { Ok(()) } else { Err(Failure::Told) }
 }
@@ -60,11 +60,11 @@ async fn audit_one(work: &Workplace, account: &Account) -> Result<bool> {
 
 fn show(out: Outlet, account: &Account, found: &Audit) -> Result {
     if out.json {
-        return out.answer(&Answer { account: account.id, name: &account.name, audit: found });
+        return answer(&Answer { account: account.id, name: &account.name, audit: found });
     }
-    out.say(format!("\n{}  {}", strong(&account.name), faint(account.id)))?;
+    say(format!("\n{}  {}", strong(&account.name), faint(account.id)))?;
     for check in &found.checks {
-        out.say(format!(
+        say(format!(
             "  {} {:<22} {}",
             mark(check.ok),
             check.name.replace('_', " "),

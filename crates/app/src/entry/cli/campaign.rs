@@ -10,7 +10,7 @@ use serde_json::json;
 use store::campaigns;
 
 use super::failure::{Result, usage};
-use super::outlet::{count, credits, doable, faint, mark, strong};
+use super::outlet::{answer, count, credits, doable, faint, mark, say, strong};
 use super::progress;
 use super::watch;
 use super::workplace::{Shared, Whose, Workplace};
@@ -177,15 +177,15 @@ async fn list(work: &Workplace, whose: Whose) -> Result {
         answers.push(status_of(&mut tx, account.id, campaign, 0.0).await?);
     }
     if work.out.json {
-        return work.out.answer(&answers);
+        return answer(&answers);
     }
     if answers.is_empty() {
-        return work.out.say(format!("{} has no campaign yet.", strong(&account.name)));
+        return say(format!("{} has no campaign yet.", strong(&account.name)));
     }
     for status in answers {
         let state = progress::state_in_words(&status);
-        work.out.say(format!("{}  {:<28}  {state}", doable(status.id), strong(&status.name)))?;
-        work.out.say(format!("    {}", progress::legend(&status.counts)))?;
+        say(format!("{}  {:<28}  {state}", doable(status.id), strong(&status.name)))?;
+        say(format!("    {}", progress::legend(&status.counts)))?;
     }
     Ok(())
 }
@@ -238,16 +238,12 @@ async fn ask(work: &Workplace, which: &Which, asked: Wish) -> Result {
     work.out.tell(&json!({ "id": which.id, "state": state.as_str(), "served": served }), || {
         let mut words = format!("{} {}", mark(true), strong(state));
         if !state.is_over() && state != State::Paused {
-            words += &match served {
-                Some(false) => format!(
-                    "\n  no server runs on this database; {} takes it up",
-                    doable("ledgerline serve")
-                ),
-                _ => format!(
-                    "\n  follow it: {}",
-                    doable(format!("ledgerline campaign watch {}", which.id))
-                ),
+            let (note, command) = match served {
+                Some(false) => ("no server runs on this database; start", "serve".to_owned()),
+                _ => ("follow it:", format!("campaign watch {}", which.id)),
             };
+            let command = doable(format!("ledgerline {command}"));
+            write!(words, "\n  {note} {command}").expect("writing to a String");
         }
         words
     })

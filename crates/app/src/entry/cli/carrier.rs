@@ -1,5 +1,6 @@
 //! `ledgerline carrier`: the sandbox carrier alone, for other programs and for trying failures.
 
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -166,7 +167,7 @@ fn greeting(base: &str, account: Option<&str>) -> String {
         ("GET  /sandbox/knobs", "how it behaves"),
         ("POST /sandbox/knobs", "change that, for instance {\"share_429\": 0.2}"),
     ] {
-        words += &format!("  {path:<24} {}\n", faint(note));
+        writeln!(words, "  {path:<24} {}", faint(note)).expect("writing to a String");
     }
     words
 }

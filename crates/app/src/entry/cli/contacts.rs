@@ -1,5 +1,6 @@
 //! `ledgerline contacts`: the people who get texts.
 
+use std::fmt::Write as _;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use store::Db;
 use store::accounts::Account;
 
 use super::failure::{Result, failed, usage};
-use super::outlet::{count_of, doable, faint, mark, strong};
+use super::outlet::{answer, count_of, doable, faint, mark, say, strong};
 use super::workplace::{Shared, Whose, Workplace};
 use crate::flow::contacts::Source;
 use crate::flow::import::{Imported, Rejected, import, list_rejected, rejected_csv};
@@ -58,13 +59,13 @@ pub async fn run(verb: Verb, shared: &Shared) -> Result {
     let done = list.import(&work.db, &*work.dice, account.id, &bar).await?;
     let saved_to = save_rejected(&wanted, &bytes, &account, &done)?;
     if work.out.json {
-        let mut answer = serde_json::to_value(&done).expect("a summary is valid JSON");
-        answer["dry_run"] = wanted.dry_run.into();
-        answer["rejected_file"] = serde_json::json!(saved_to);
-        return work.out.answer(&answer);
+        let mut value = serde_json::to_value(&done).expect("a summary is valid JSON");
+        value["dry_run"] = wanted.dry_run.into();
+        value["rejected_file"] = serde_json::json!(saved_to);
+        return answer(&value);
     }
-    work.out.say(summary(&account, &done, wanted.dry_run))?;
-    told_rejections(&work, &done, saved_to.as_deref())
+    say(summary(&account, &done, wanted.dry_run))?;
+    tell_rejections(&done, saved_to.as_deref())
 }
 
 /// A list of contacts to be imported.
@@ -98,7 +99,7 @@ impl List<'_> {
 /// A progress bar for the rows of a file, on the error output.
 pub fn rows_bar(file: &[u8]) -> ProgressBar {
     // A quoted line break counts twice; the bar then ends a little early.
-    let lines = file.iter().filter(|byte| **byte == b'\n').count().max(1);
+    let lines = file.split(|byte| *byte == b'\n').skip(1).count().max(1);
     let style = ProgressStyle::with_template(
         "  importing {bar:40.green/dim} {human_pos} of {human_len} rows  {per_sec:.dim}",
     )
@@ -174,24 +175,25 @@ fn summary(account: &Account, done: &Imported, dry_run: bool) -> String {
         (done.rejected_count, "rejected"),
     ] {
         if number > 0 {
-            words += &format!("\n  {:>9}  {what}", strong(count_of(number)));
+            write!(words, "\n  {:>9}  {what}", strong(count_of(number)))
+                .expect("writing to a String");
         }
     }
     words
 }
 
-fn told_rejections(work: &Workplace, done: &Imported, saved_to: Option<&Path>) -> Result {
+fn tell_rejections(done: &Imported, saved_to: Option<&Path>) -> Result {
     let Some(path) = saved_to else { return Ok(()) };
     for row in done.rejected.iter().take(REJECTED_TOLD) {
         let value: String = row.value.chars().take(40).collect();
         let place = faint(format!("line {}, {} {value:?}:", row.line, row.field));
-        work.out.say(format!("  {} {place} {}", mark(false), row.reason))?;
+        say(format!("  {} {place} {}", mark(false), row.reason))?;
     }
     if done.rejected_count > REJECTED_TOLD {
         let more = count_of(done.rejected_count - REJECTED_TOLD);
-        work.out.say(faint(format!("    … and {more} more")))?;
+        say(faint(format!("    … and {more} more")))?;
     }
-    work.out.say(format!("  all rejected rows, each with its reason: {}", doable(path.display())))
+    say(format!("  all rejected rows, each with its reason: {}", doable(path.display())))
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! `ledgerline credits`: an account's prepaid credits.
 
+use std::fmt::Write as _;
+
 use clap::Subcommand;
 use data_encoding::HEXLOWER;
 use domain::ledger::Wallet;
@@ -101,8 +103,10 @@ fn in_words(account: &Account, wallet: &Wallet) -> String {
         ("owed", books.owed, "the next credits pay this first"),
     ] {
         if name != "owed" || amount > 0 {
-            words += &format!("  {name:<10} {:>14}  {}\n", strong(count(amount)), faint(note));
+            writeln!(words, "  {name:<10} {:>14}  {}", strong(count(amount)), faint(note))
+                .expect("writing to a String");
         }
     }
-    words + &format!("  {}", faint(format!("{} ledger lines", count(wallet.seq))))
+    let lines = if wallet.seq == 1 { "line" } else { "lines" };
+    words + &faint(format!("  {} ledger {lines}", count(wallet.seq))).to_string()
 }

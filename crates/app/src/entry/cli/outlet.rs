@@ -18,24 +18,24 @@ pub struct Outlet {
 }
 
 impl Outlet {
-    /// Says a line to a person.
-    pub fn say(self, line: impl Display) -> Result {
-        // One call, so that lines of several processes do not mix.
-        let line = format!("{line}\n");
-        Ok(io::stdout().lock().write_all(line.as_bytes())?)
-    }
-
-    /// Answers in JSON, one line.
-    pub fn answer(self, value: &impl Serialize) -> Result {
-        let mut line = serde_json::to_vec(value).expect("answers are valid JSON");
-        line.push(b'\n');
-        Ok(io::stdout().lock().write_all(&line)?)
-    }
-
     /// Answers in JSON or says the words, whichever was asked for.
     pub fn tell(self, value: &impl Serialize, words: impl FnOnce() -> String) -> Result {
-        if self.json { self.answer(value) } else { self.say(words()) }
+        if self.json { answer(value) } else { say(words()) }
     }
+}
+
+/// Says a line to a person.
+pub fn say(line: impl Display) -> Result {
+    // One call, so that lines of several processes do not mix.
+    let line = format!("{line}\n");
+    Ok(io::stdout().lock().write_all(line.as_bytes())?)
+}
+
+/// Answers in JSON, one line.
+pub fn answer(value: &impl Serialize) -> Result {
+    let mut line = serde_json::to_vec(value).expect("answers are valid JSON");
+    line.push(b'\n');
+    Ok(io::stdout().lock().write_all(&line)?)
 }
 
 /// A person looks at the output.

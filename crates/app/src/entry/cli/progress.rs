@@ -7,7 +7,7 @@ use console::{StyledObject, style};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::failure::Result;
-use super::outlet::{Outlet, count, credits, faint, on_terminal, strong};
+use super::outlet::{count, credits, faint, on_terminal, say, strong};
 use crate::flow::status::{CampaignStatus, Counts};
 
 const BAR_CELLS: usize = 60;
@@ -156,19 +156,18 @@ pub fn plain(view: &View) -> String {
 pub struct Live {
     /// Head, bar, legend, credits; none where nobody watches.
     rows: Option<[ProgressBar; 4]>,
-    out: Outlet,
     told: Option<(i64, String)>,
 }
 
 impl Live {
     /// A picture on the terminal, or a line a second where there is none.
-    pub fn new(out: Outlet) -> Self {
+    pub fn new() -> Self {
         let rows = on_terminal().then(|| {
             let area = MultiProgress::with_draw_target(ProgressDrawTarget::stdout());
             let look = ProgressStyle::with_template("{wide_msg}").expect("well-formed");
             [(); 4].map(|()| area.add(ProgressBar::new_spinner().with_style(look.clone())))
         });
-        Self { rows, out, told: None }
+        Self { rows, told: None }
     }
 
     /// Shows the campaign as it is at second `now`.
@@ -178,7 +177,7 @@ impl Live {
                 return Ok(());
             }
             let line = plain(view);
-            self.out.say(&line)?;
+            say(&line)?;
             self.told = Some((now, line));
             return Ok(());
         };
@@ -208,12 +207,12 @@ impl Live {
         if let Some(rows) = &self.rows {
             rows.iter().for_each(ProgressBar::finish);
             // The last row has no line end of its own.
-            return self.out.say("");
+            return say("");
         }
         let line = plain(view);
         match self.told {
             Some((_, told)) if told == line => Ok(()),
-            _ => self.out.say(line),
+            _ => say(line),
         }
     }
 }

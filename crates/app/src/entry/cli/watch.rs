@@ -10,6 +10,7 @@ use store::Db;
 use store::wallets;
 
 use super::failure::Result;
+use super::outlet::answer;
 use super::progress::{Live, View};
 use super::workplace::Workplace;
 use crate::flow::status::{Counts, campaign_status};
@@ -21,7 +22,7 @@ const PACE_OVER: Duration = Duration::from_secs(3);
 
 /// Follows a campaign until it pauses or is over.
 pub async fn run(work: &Workplace, account: AccountId, id: StreamId) -> Result {
-    let mut live = (!work.out.json).then(|| Live::new(work.out));
+    let mut live = (!work.out.json).then(Live::new);
     let mut pace = Pace::default();
     let mut told = None;
     loop {
@@ -30,14 +31,14 @@ pub async fn run(work: &Workplace, account: AccountId, id: StreamId) -> Result {
         match &mut live {
             Some(live) => live.show(&view, now.seconds())?,
             None if told.replace(now.seconds()) != Some(now.seconds()) => {
-                work.out.answer(&view.status)?;
+                answer(&view.status)?;
             }
             None => {}
         }
         if rests(view.status.state) {
             return match live {
                 Some(live) => live.leave(&view),
-                None => work.out.answer(&view.status),
+                None => answer(&view.status),
             };
         }
         tokio::time::sleep(LOOK).await;

@@ -25,7 +25,7 @@ pub struct Shared {
     /// TOML file with settings; the environment goes first
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// How the log is written to the error output; LEDGERLINE_LOG says what it holds
+    /// How the log is written to the error output; `LEDGERLINE_LOG` says what it holds
     #[arg(long, global = true, value_enum, value_name = "FORM")]
     pub log: Option<log::Form>,
     /// Answer in JSON, for scripts

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use domain::ledger::Wallet;
 use store::{campaigns, wallets};
+use twilio::sandbox::Sandbox;
 
 use super::home::Cast;
 use crate::entry::app::App;
@@ -51,7 +52,7 @@ impl Figures {
         }
         drop(tx);
         let body = campaign.sealed_body.unwrap_or(campaign.body);
-        let record = app.sandbox.as_ref().map(|sandbox| sandbox.accepted()).unwrap_or_default();
+        let record = app.sandbox.as_ref().map(Sandbox::accepted).unwrap_or_default();
         let texts: Vec<&str> = record
             .iter()
             .filter(|(_, _, text)| *text == body)

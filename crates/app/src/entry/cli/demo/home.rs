@@ -71,7 +71,7 @@ impl Home {
             )));
         }
         for path in paths {
-            home.remove_ours(&path).map_err(|error| cannot("empty", dir, &error))?;
+            remove_ours(&path).map_err(|error| cannot("empty", dir, &error))?;
         }
         Ok(home)
     }
@@ -88,8 +88,8 @@ impl Home {
             return Err(none());
         }
         let home = Self::at(dir)?;
-        let text = fs::read_to_string(home.dir.join(MARK))
-            .map_err(|error| cannot("read", dir, &error))?;
+        let text =
+            fs::read_to_string(home.dir.join(MARK)).map_err(|error| cannot("read", dir, &error))?;
         let memory = serde_json::from_str(&text).map_err(|_| none())?;
         Ok((home, memory))
     }
@@ -97,15 +97,6 @@ impl Home {
     fn at(dir: &Path) -> Result<Self> {
         let full = dir.canonicalize().map_err(|error| cannot("find", dir, &error))?;
         Ok(Self { dir: full, shown: dir.to_path_buf() })
-    }
-
-    fn remove_ours(&self, path: &Path) -> std::io::Result<()> {
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        // The mark stays until all is written anew, so that a killed demo can be emptied again.
-        if !name.starts_with(PREFIX) {
-            return Ok(());
-        }
-        if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
     }
 
     /// A server sends from the demo's database now.
@@ -177,6 +168,15 @@ impl Home {
             ..Settings::private(&self.dir)
         }
     }
+}
+
+fn remove_ours(path: &Path) -> std::io::Result<()> {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    // The mark stays until all is written anew, so that a killed demo can be emptied again.
+    if !name.starts_with(PREFIX) {
+        return Ok(());
+    }
+    if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
 }
 
 fn cannot(what: &str, path: &Path, error: &std::io::Error) -> Failure {

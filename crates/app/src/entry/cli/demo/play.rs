@@ -17,7 +17,7 @@ use super::home::{Cast, Home, Memory};
 use super::{business, words};
 use crate::entry::cli::failure::{Failure, Result, failed, usage};
 use crate::entry::cli::log;
-use crate::entry::cli::outlet::{Outlet, credits, faint, mark, on_terminal, strong};
+use crate::entry::cli::outlet::{credits, faint, mark, on_terminal, say, strong};
 use crate::entry::cli::progress::{Live, View};
 use crate::entry::cli::serve::{Server, listen};
 use crate::entry::cli::stop::Stop;
@@ -30,8 +30,7 @@ use crate::seam::{SystemClock, SystemDice};
 pub const DIR: &str = "./ledgerline-demo";
 /// Three thousand texts then take twenty seconds.
 const SEGMENTS_PER_SECOND: u32 = 150;
-const USUAL_ADDRESS: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+const USUAL_ADDRESS: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 /// So long the last receipts are waited for, and unknown texts for news.
 const NEWS_MAX: Duration = Duration::from_secs(15);
 
@@ -60,15 +59,14 @@ pub async fn run(wanted: Wanted, shared: &Shared) -> Result {
     if shared.json {
         return Err(usage("--json: the demo speaks to people; ask the other commands about it"));
     }
-    let out = Outlet { json: false };
     match wanted.top_up {
-        None => begin(&wanted, shared, out).await,
-        Some(amount) => go_on(&wanted, shared, out, amount).await,
+        None => begin(&wanted, shared).await,
+        Some(amount) => go_on(&wanted, shared, amount).await,
     }
 }
 
 /// The demo from its beginning.
-async fn begin(wanted: &Wanted, shared: &Shared, out: Outlet) -> Result {
+async fn begin(wanted: &Wanted, shared: &Shared) -> Result {
     let home = Home::fresh(&wanted.dir)?;
     log::start(log::Stream::to_file(shared.log, home.log()?))?;
     let stop = Stop::on_signals()?;
@@ -76,7 +74,7 @@ async fn begin(wanted: &Wanted, shared: &Shared, out: Outlet) -> Result {
     let mut memory =
         Memory { bind: listener.local_addr()?, operator_key: operator_key(), cast: None };
     home.keep(&memory)?;
-    out.say(words::opening(&home))?;
+    say(words::opening(&home))?;
     let server = Server::start(home.settings(&memory), listener).await?;
     let pace = wanted.speed.unwrap_or(SEGMENTS_PER_SECOND);
     let opened = business::open(&server.app, pace).await?;
@@ -84,16 +82,16 @@ async fn begin(wanted: &Wanted, shared: &Shared, out: Outlet) -> Result {
     let cast = business::start_campaign(&server.app, &opened).await?;
     memory.cast = Some(cast);
     home.keep(&memory)?;
-    out.say(words::stage(imported.created, pace))?;
-    out.say(words::live_page(&server.app, cast))?;
-    let mut play = Play { server, home, cast, out, stop };
-    let told = play.to_its_end(Some(&opened.key)).await;
+    say(words::stage(imported.created, pace))?;
+    say(words::live_page(&server.app, cast))?;
+    let mut play = Play { server, home, cast, stop };
+    let told = play.show_all(Some(&opened.key)).await;
     play.server.stop().await?;
     told
 }
 
 /// An earlier demo, topped up.
-async fn go_on(wanted: &Wanted, shared: &Shared, out: Outlet, amount: i64) -> Result {
+async fn go_on(wanted: &Wanted, shared: &Shared, amount: i64) -> Result {
     let (home, mut memory) = Home::open(&wanted.dir)?;
     let cast = memory.cast.ok_or_else(|| {
         failed(format!(
@@ -105,7 +103,7 @@ async fn go_on(wanted: &Wanted, shared: &Shared, out: Outlet, amount: i64) -> Re
         log::start(log::Stream::quiet(shared.log))?;
         let db = open_beside(&home, &memory).await?;
         top_up(&db, cast, amount, wanted.speed).await?;
-        return out.say(format!(
+        return say(format!(
             "\n  {} {} given. The demo runs in another terminal: look there, it goes on.\n",
             mark(true),
             strong(credits(amount)),
@@ -117,14 +115,14 @@ async fn go_on(wanted: &Wanted, shared: &Shared, out: Outlet, amount: i64) -> Re
     memory.bind = listener.local_addr()?;
     home.keep(&memory)?;
     let server = Server::start(home.settings(&memory), listener).await?;
-    let mut play = Play { server, home, cast, out, stop };
+    let mut play = Play { server, home, cast, stop };
     let over = is_over(play.look().await?.0.status.state);
     top_up(&play.server.app.db, cast, amount, wanted.speed).await?;
     play.server.app.call.notify_one();
     let effect = if over { "they stay in the wallet: the campaign is over" } else { "it goes on" };
     let given = strong(credits(amount));
-    out.say(format!("\n  {} {given} given; {effect}.\n", mark(true)))?;
-    out.say(words::live_page(&play.server.app, cast))?;
+    say(format!("\n  {} {given} given; {effect}.\n", mark(true)))?;
+    say(words::live_page(&play.server.app, cast))?;
     let told = match play.follow(true).await {
         Ok(true) => play.tell(None, false).await,
         Ok(false) => play.tell_stopped(),
@@ -174,13 +172,12 @@ struct Play {
     server: Server,
     home: Home,
     cast: Cast,
-    out: Outlet,
     stop: Stop,
 }
 
 impl Play {
     /// Shows the campaign until it rests and, where somebody watches, each time it moves again.
-    async fn to_its_end(&mut self, key: Option<&str>) -> Result {
+    async fn show_all(&mut self, key: Option<&str>) -> Result {
         let stays = on_terminal();
         loop {
             if !self.follow(false).await? {
@@ -191,7 +188,7 @@ impl Play {
                 return Ok(());
             }
             let note = "  The page and the API stay up. Ctrl-C ends the demo.\n";
-            self.out.say(faint(note))?;
+            say(faint(note))?;
             if !self.wait_until_it_moves().await? {
                 return Ok(());
             }
@@ -200,7 +197,7 @@ impl Play {
 
     /// Shows the campaign until nothing of it moves; `false` when asked to stop before that.
     async fn follow(&mut self, funded: bool) -> Result<bool> {
-        let mut live = Live::new(self.out);
+        let mut live = Live::new();
         let (mut calm, mut waits_for_start) = (Calm::default(), funded);
         loop {
             let (view, now) = self.look().await?;
@@ -245,13 +242,13 @@ impl Play {
 
     async fn tell(&self, key: Option<&str>, stays: bool) -> Result {
         let figures = Figures::gather(&self.server.app, self.cast).await?;
-        self.out.say(words::summary(&figures))?;
+        say(words::summary(&figures))?;
         if figures.status.state == "paused" {
-            self.out.say(words::top_up(&self.home))?;
+            say(words::top_up(&self.home))?;
         }
         let over = is_over(figures.status.state);
         let moment = words::Moment { key, stays, over };
-        self.out.say(words::next_steps(&self.server.app, &self.home, self.cast, &moment))?;
+        say(words::next_steps(&self.server.app, &self.home, self.cast, &moment))?;
         if figures.all_well() {
             return Ok(());
         }
@@ -259,7 +256,7 @@ impl Play {
     }
 
     fn tell_stopped(&self) -> Result {
-        self.out.say(words::stopped(&self.home))
+        say(words::stopped(&self.home))
     }
 }
 

@@ -93,10 +93,8 @@ pub fn summary(figures: &Figures) -> String {
         write!(wallet, " − {} held", count(books.reserved)).expect("writing to a String");
     }
     row("wallet", wallet, Some(books.spent == figures.taken()));
-    let (checks, held) = (
-        figures.audit.checks.len(),
-        figures.audit.checks.iter().filter(|check| check.ok).count(),
-    );
+    let (checks, held) =
+        (figures.audit.checks.len(), figures.audit.checks.iter().filter(|check| check.ok).count());
     row("ledger", format!("{} lines, hash-chained", count(figures.wallet.seq)), None);
     row("audit", format!("{held} of {checks} checks hold"), Some(figures.audit.ok));
     words
@@ -124,8 +122,7 @@ pub struct Moment<'a> {
 /// What else can be tried.
 pub fn next_steps(app: &App, home: &Home, cast: Cast, moment: &Moment<'_>) -> String {
     let (config, id) = (home.config(), cast.campaign);
-    let with_config =
-        |verb: &str| doable(program(&format!("{verb} --config {}", quoted(&config))));
+    let with_config = |verb: &str| doable(program(&format!("{verb} --config {}", quoted(&config))));
     let mut words = format!("  {}\n", strong("Try next"));
     let mut step = |what: &str, how: String| {
         writeln!(words, "    {what}\n      {how}").expect("writing to a String");
@@ -165,7 +162,8 @@ fn serve(config: &Path) -> String {
 
 /// That the demo was stopped, and how it goes on.
 pub fn stopped(home: &Home) -> String {
-    format!("\n  Stopped in the middle. It goes on with\n\n      {}\n", doable(serve(&home.config())))
+    let serve = doable(serve(&home.config()));
+    format!("\n  Stopped in the middle. It goes on with\n\n      {serve}\n")
 }
 
 /// A command line for this program, as it was started.
@@ -179,8 +177,7 @@ fn program(arguments: &str) -> String {
 
 fn command(dir: &Path, arguments: &str) -> String {
     let usual = Path::new(super::play::DIR);
-    let place =
-        if dir == usual { String::new() } else { format!(" --dir {}", quoted(dir)) };
+    let place = if dir == usual { String::new() } else { format!(" --dir {}", quoted(dir)) };
     program(&format!("{arguments}{place}"))
 }
 

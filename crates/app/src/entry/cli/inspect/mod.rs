@@ -31,8 +31,8 @@ pub enum Subject {
 /// Runs the command.
 pub fn run(subject: Subject, out: Outlet) -> Result {
     match subject {
-        Subject::Segments(wanted) => segments::run(wanted, out),
-        Subject::Phone(wanted) => phone::run(wanted, out),
+        Subject::Segments(wanted) => segments::run(&wanted, out),
+        Subject::Phone(wanted) => phone::run(&wanted, out),
         Subject::QuietHours(wanted) => quiet_hours::run(&wanted, out),
         Subject::TwilioSignature(wanted) => signature::run(wanted, out),
     }

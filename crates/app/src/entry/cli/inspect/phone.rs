@@ -1,5 +1,7 @@
 //! `inspect phone`: what a typed number is.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use domain::phone::{self, Inspection, NumberType};
 use serde::Deserialize;
@@ -30,7 +32,7 @@ struct Line {
 }
 
 /// Runs the command.
-pub fn run(wanted: Wanted, out: Outlet) -> Result {
+pub fn run(wanted: &Wanted, out: Outlet) -> Result {
     if wanted.jsonl {
         return lines::answer_all(|line: Line| {
             Ok::<_, String>(phone::inspect(&line.raw, line.default_region.as_deref()))
@@ -61,7 +63,8 @@ fn in_words(typed: &str, region: Option<&str>, found: &Inspection) -> String {
             words += &row("region", found.region.as_deref().unwrap_or("none"), "");
             let home = [found.region.clone().unwrap_or_default()];
             if let Some(why) = phone::refusal(&number, &home, false) {
-                words += &format!("\n     {} is not texted: {why}", mark(false));
+                write!(words, "\n     {} is not texted: {why}", mark(false))
+                    .expect("writing to a String");
             }
         }
         Err(problem) => words += &row("", &problem.to_string(), ""),

@@ -24,7 +24,7 @@ pub struct Wanted {
     /// When they end
     #[arg(long, value_name = "HH:MM", default_value = "08:00")]
     end: String,
-    /// The recipient's time zone, such as America/New_York
+    /// The recipient's time zone, such as `America/New_York`
     #[arg(value_name = "ZONE", required_unless_present = "jsonl")]
     zone: Option<String>,
     /// The moment, such as 2026-11-21T09:00:00Z; now if there is none

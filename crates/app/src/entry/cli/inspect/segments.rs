@@ -48,7 +48,7 @@ struct Report {
 }
 
 /// Runs the command.
-pub fn run(wanted: Wanted, out: Outlet) -> Result {
+pub fn run(wanted: &Wanted, out: Outlet) -> Result {
     if wanted.jsonl {
         return lines::answer_all(|line: Line| {
             let Segmentation { encoding, segments, characters, .. } = measure(&line.text);
@@ -85,9 +85,11 @@ fn in_words(text: &str, report: &Report) -> String {
     }
     if report.sent_as != text {
         let saved = i64::from(billable(text)) - i64::from(billable(&report.sent_as));
-        writeln!(words, "\n  Ledgerline replaces them before it measures and sends:\n")
-            .expect("writing to a String");
-        words += &format!("{}\n\n{}", indented(&report.sent_as), sizes(&report.sent_as));
+        let sent_as = &report.sent_as;
+        words += "\n  Ledgerline replaces them before it measures and sends:\n\n";
+        words += &indented(sent_as);
+        words += "\n\n";
+        words += &sizes(sent_as);
         if saved > 0 {
             writeln!(words, "  {} saves {} a text", mark(true), credits(saved))
                 .expect("writing to a String");

@@ -72,15 +72,14 @@ pub fn run(wanted: Wanted, out: Outlet) -> Result {
             return format!("\n  {}  signed with this token\n", mark(true));
         }
         let expected = sign(token.expose_secret(), &url, &wanted.param);
+        let note = "the address must be the one Twilio called, to the letter: scheme, host, path, \
+                    query";
         format!(
-            "\n  {}  not signed with this token for this address and content\n     expected {}\n     \
-             {}\n",
+            "\n  {}  not signed with this token for this address and content\n     \
+             expected {}\n     {}\n",
             mark(false),
             strong(expected),
-            faint(
-                "the address must be the one Twilio called, to the letter: scheme, host, path \
-                 and query"
-            ),
+            faint(note),
         )
     })
 }
