@@ -24,7 +24,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use store::{Db, Result, accounts, chunks, consents, streams};
 use twilio::outcome::Outcome;
 
-use super::carrier::{Carrier, Outgoing};
+use super::carrier::{Carrier, Outgoing, Witness};
 use super::claim::{Claimant, Claimed};
 use super::gate::Permit;
 use super::pace::Paces;
@@ -43,6 +43,8 @@ pub struct Desk {
     pub dice: Arc<dyn Dice>,
     /// Who takes the texts.
     pub carrier: Arc<dyn Carrier>,
+    /// Knows all that ever reached the carrier, where there is such a one.
+    pub witness: Option<Arc<dyn Witness>>,
     /// Signs receipt tokens.
     pub secret: Secret,
     /// Where the carrier reaches us; `None` when it cannot.

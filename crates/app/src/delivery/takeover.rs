@@ -3,16 +3,19 @@
 //! A lease protects liveness only. Taking over raises the chunk's epoch, which fences the old
 //! owner; then each text of the chunk without a result is judged: above the mark it was never
 //! sent; at or below it, it was not sent if the wire log of an owner that is provably dead says
-//! so, and is unknown otherwise. Texts that were not sent go back to wait for the gate, their
+//! so, or if the carrier died with it and its record does not hold the text (the sandbox inside the
+//! server); it is unknown otherwise. Texts that were not sent go back to wait for the gate, their
 //! credits released. Nothing that may have left is sent again.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use domain::ids::{AccountId, StreamId};
 use domain::message::{Fact, State};
 use domain::permit::Rule;
 use store::chunks::{self, Chunk};
-use store::{Result, messages};
+use store::messages::Message;
+use store::{Result, Tx, campaigns, messages, recipients};
 
 use super::dispatch::Desk;
 use super::record::{Report, record};
@@ -90,12 +93,18 @@ async fn take_over_chunk(
     let undecided = standing
         .into_iter()
         .filter(|message| message.state == State::Reserved && message.chunk == taken.no);
-    for message in undecided {
+    let (left, unsent): (Vec<_>, Vec<_>) = undecided.partition(|message| {
         let index = taken.ords.binary_search(&message.ord).unwrap_or(usize::MAX);
         let below_mark = i64::try_from(index).is_ok_and(|index| index < taken.mark);
         let handed_over = log.as_ref().is_none_or(|log| log.get(index).copied().unwrap_or(true));
+        below_mark && handed_over
+    });
+    let arrived = if proof { arrived(desk, &mut tx, account, stream, &left).await? } else { None };
+    for message in left.iter().chain(&unsent) {
         let report = |fact| Report::new(message.ord, message.attempt, fact);
-        if below_mark && handed_over {
+        let may_have_left = left.iter().any(|one| one.ord == message.ord)
+            && arrived.as_ref().is_none_or(|arrived| arrived.contains(&message.ord));
+        if may_have_left {
             found.unknown += 1;
             reports.push(report(Fact::Lost).because(Rule::Retry, "its process ended meanwhile"));
         } else {
@@ -111,4 +120,26 @@ async fn take_over_chunk(
     stages::advance(&mut tx, account, stream).await?;
     tx.commit().await?;
     Ok(Some(found))
+}
+
+/// Which of these texts reached the carrier, if there is a witness to say so.
+async fn arrived(
+    desk: &Desk,
+    tx: &mut Tx,
+    account: AccountId,
+    stream: StreamId,
+    texts: &[Message],
+) -> Result<Option<BTreeSet<i64>>> {
+    let Some(witness) = &desk.witness else { return Ok(None) };
+    let ords: Vec<i64> = texts.iter().map(|message| message.ord).collect();
+    let list = recipients::candidates_at(tx, account, stream, &ords).await?;
+    let shared = match stream {
+        StreamId::API => None,
+        id => campaigns::campaign(tx, account, id).await?.sealed_body,
+    };
+    let taken = list.into_iter().map(|candidate| candidate.recipient).filter(|one| {
+        let body = one.body.as_deref().or(shared.as_deref()).unwrap_or_default();
+        witness.has_accepted(&one.phone, body)
+    });
+    Ok(Some(taken.map(|one| one.ord).collect()))
 }

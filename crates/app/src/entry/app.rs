@@ -18,6 +18,7 @@ use twilio::client::{Client, Config, Timeouts};
 use twilio::sandbox::{self, Sandbox};
 
 use super::settings::{Settings, Twilio};
+use crate::delivery::carrier::Witness;
 use crate::delivery::claim::Claimant;
 use crate::delivery::dispatch::Desk;
 use crate::delivery::pace::Paces;
@@ -113,6 +114,7 @@ impl App {
             clock: Arc::clone(&clock),
             dice: Arc::clone(&dice),
             carrier: Arc::new(client),
+            witness: sandbox.as_ref().map(|one| Arc::new(one.memory()) as Arc<dyn Witness>),
             secret: secret.clone(),
             public_url: Some(public_url.clone()),
             throttles: Throttles::default(),

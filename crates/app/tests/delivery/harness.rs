@@ -265,6 +265,7 @@ impl Shop {
             clock: self.clock.clone(),
             dice: self.dice.clone(),
             carrier: self.carrier.clone(),
+            witness: None,
             secret: self.secret.clone(),
             public_url: Some("https://texts.example.com".to_owned()),
             throttles: Throttles::default(),

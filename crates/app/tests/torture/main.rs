@@ -288,9 +288,9 @@ async fn torture_the_server_with_its_own_sandbox_survives_kills(engine: Engine) 
         let moving = number(&counts["sent"]) + number(&counts["sending"]);
         status["state"] == "paused" && moving == 0
     });
-    // A text that was on its way inside the killed process never reached the carrier in it.
+    // The carrier died with the server each time; its record decides about every text.
     let unknown = number(&status["counts"]["unknown"]);
-    assert!(unknown <= 3 * 70, "{status}");
+    assert_eq!(unknown, 0, "{status}");
     assert_eq!(number(&status["counts"]["delivered"]) + unknown, 3000, "{status}");
     let files = std::fs::read_dir(record_dir(&rig, &engine)).expect("a directory");
     let record = files

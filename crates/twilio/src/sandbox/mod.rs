@@ -57,6 +57,17 @@ pub struct Sandbox {
     tasks: Vec<JoinHandle<()>>,
 }
 
+/// What a sandbox carrier remembers; it can be asked while the carrier runs, from anywhere.
+#[derive(Clone)]
+pub struct Memory(Arc<Shared>);
+
+impl Memory {
+    /// Whether this text to this phone was ever accepted, by an earlier process included.
+    pub fn has_accepted(&self, to: &str, body: &str) -> bool {
+        self.0.record().has_accepted(to, body)
+    }
+}
+
 struct Shared {
     credentials: Option<(String, String)>,
     learnt_tokens: RwLock<HashMap<String, String>>,
@@ -103,6 +114,11 @@ impl Sandbox {
     /// Every accepted message as `(sid, to, body)`, oldest first.
     pub fn accepted(&self) -> Vec<(String, String, String)> {
         self.shared.record().accepted()
+    }
+
+    /// What it remembers.
+    pub fn memory(&self) -> Memory {
+        Memory(Arc::clone(&self.shared))
     }
 
     /// Changes its behaviour.

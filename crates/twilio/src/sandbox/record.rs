@@ -222,7 +222,7 @@ impl Record {
         if self.phones.insert(self.hasher.hash_one(&kept.to)) {
             self.sums.distinct_to += 1;
         }
-        if !self.texts.insert(self.hasher.hash_one((&kept.to, &kept.body))) {
+        if !self.texts.insert(self.hasher.hash_one((&*kept.to, &*kept.body))) {
             self.sums.duplicates += 1;
         }
         *self.sums.by_status.entry(kept.status.to_string()).or_default() += 1;
@@ -284,6 +284,11 @@ impl Record {
         {
             tracing::error!(component = "sandbox", %error, "the record's file cannot be written");
         }
+    }
+
+    /// Whether this text to this phone was ever accepted.
+    pub fn has_accepted(&self, to: &str, body: &str) -> bool {
+        self.texts.contains(&self.hasher.hash_one((to, body)))
     }
 
     /// The place of a message.

@@ -121,7 +121,7 @@ pub fn state_in_words(status: &CampaignStatus) -> StyledObject<String> {
 
 /// Share of the recipients that have been decided, in whole percent.
 fn percent(counts: &Counts) -> i64 {
-    let open = counts.pending + counts.deferred + counts.sending;
+    let open = counts.pending + counts.deferred + counts.sending + counts.unknown;
     (counts.total - open) * 100 / counts.total.max(1)
 }
 
@@ -144,8 +144,12 @@ pub fn plain(view: &View) -> String {
         Some(pace) => format!("{pace:.0}/s; "),
         None => String::new(),
     };
+    let held = match status.credits.reserved {
+        0 => String::new(),
+        held => format!(", {held} held"),
+    };
     format!(
-        "{state} {}% of {}: {}; {pace}{available} credits left",
+        "{state} {}% of {}: {}; {pace}{available} credits left{held}",
         percent(&status.counts),
         status.counts.total,
         told.join(", "),
