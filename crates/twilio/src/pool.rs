@@ -386,3 +386,53 @@ fn kind_of(error: &hyper::Error) -> FailureKind {
         FailureKind::Closed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::net::{TcpListener, TcpStream as Peer};
+
+    use super::*;
+
+    async fn linked() -> (Link, Peer) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let pool = Pool::new(Origin::of(&url).unwrap(), 1, Duration::from_secs(5)).unwrap();
+        let Ok(link) = pool.dial().await else { panic!("it listens") };
+        (link, listener.accept().unwrap().0)
+    }
+
+    /// Nothing is awaited after the close, so the runtime cannot have noticed it by itself.
+    #[tokio::test]
+    async fn a_close_is_seen_before_the_runtime_hears_of_it() {
+        let (link, peer) = linked().await;
+        assert!(link.is_fit());
+        drop(peer);
+        assert!(!link.is_fit());
+    }
+
+    #[tokio::test]
+    async fn whoever_talks_out_of_turn_is_not_asked_again() {
+        let (link, mut peer) = linked().await;
+        peer.write_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n").unwrap();
+        assert!(!link.is_fit());
+    }
+
+    #[test]
+    fn origins_are_read_from_addresses() {
+        #[rustfmt::skip]
+        let cases = [
+            ("https://api.twilio.com", Some("api.twilio.com")),
+            ("https://api.twilio.com:443", Some("api.twilio.com")),
+            ("http://127.0.0.1:8090", Some("127.0.0.1:8090")),
+            ("http://[::1]:8090", Some("[::1]:8090")),
+            ("ftp://example.com", None),
+            ("example.com", None),
+        ];
+        for (url, expected) in cases {
+            let origin = Origin::of(&url.parse().unwrap());
+            let host = origin.and_then(|origin| origin.host_header());
+            assert_eq!(host.as_ref().map(|host| host.to_str().unwrap()), expected, "{url}");
+        }
+    }
+}

@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use domain::instant::Instant;
-use http::StatusCode;
+use http::{StatusCode, Uri};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::Frame;
 
+use super::journal::Line;
 use super::messages::resource;
 use super::outbox;
 use super::record::{Kept, RECEIPTS};
@@ -19,6 +20,9 @@ use crate::wire::{MessageStatus, Sid};
 
 /// The largest body of a text, in UTF-16 units (21617).
 const BODY_UNITS_MAX: usize = 1600;
+/// How far ahead a text can be scheduled: more than that, and at most this (35115).
+const SCHEDULE_AHEAD: (Duration, Duration) =
+    (Duration::from_secs(300), Duration::from_secs(35 * 24 * 60 * 60));
 
 /// The parameters that the sandbox looks at; others are ignored, as Twilio does.
 #[derive(Default)]
@@ -43,6 +47,7 @@ impl Wanted {
                 "From" => wanted.from = value.into_owned(),
                 "MessagingServiceSid" => wanted.service = value.into_owned(),
                 "Body" => wanted.body = value.into_owned(),
+                "StatusCallback" if value.is_empty() => {}
                 "StatusCallback" => wanted.callback = Some(value.into_owned()),
                 "MediaUrl" | "ContentSid" => wanted.has_media = true,
                 "SendAt" => wanted.send_at = Instant::parse(&value),
@@ -55,7 +60,11 @@ impl Wanted {
     }
 
     /// Twilio's objection: code and words (FACTS 1.1, 2 and 9).
-    fn objection(&self) -> Option<(u32, String)> {
+    fn objection(&self, now: Instant) -> Option<(u32, String)> {
+        self.objection_to_numbers().or_else(|| self.objection_to_the_rest(now))
+    }
+
+    fn objection_to_numbers(&self) -> Option<(u32, String)> {
         let say = |code: u32, words: &str| Some((code, words.to_owned()));
         if self.to.is_empty() {
             return say(21604, "A 'To' phone number is required.");
@@ -82,6 +91,11 @@ impl Wanted {
             "+15005550008" => return say(21611, "This 'From' number has a full queue"),
             _ => {}
         }
+        None
+    }
+
+    fn objection_to_the_rest(&self, now: Instant) -> Option<(u32, String)> {
+        let say = |code: u32, words: &str| Some((code, words.to_owned()));
         if self.body.is_empty() && !self.has_media {
             return say(21602, "Message body is required.");
         }
@@ -90,10 +104,18 @@ impl Wanted {
         }
         let validity = self.validity.as_ref().map(|text| text.parse::<u32>());
         if validity.is_some_and(|secs| !secs.is_ok_and(|secs| (1..=36_000).contains(&secs))) {
-            return say(21664, "ValidityPeriod must be from 1 to 36000 seconds");
+            return say(21624, "ValidityPeriod must be from 1 to 36000 seconds");
+        }
+        if self.callback.as_deref().is_some_and(|url| !is_web_address(url)) {
+            return say(21609, "The 'StatusCallback' URL is not valid");
         }
         if self.scheduled && self.service.is_empty() {
             return say(35118, "MessagingServiceSid is required to schedule a message");
+        }
+        let (over, most) = SCHEDULE_AHEAD;
+        let fits = |at: Instant| at > now + over && at <= now + most;
+        if self.scheduled && !self.send_at.is_some_and(fits) {
+            return say(35115, "SendAt must be more than 300 seconds and at most 35 days ahead");
         }
         None
     }
@@ -105,6 +127,14 @@ fn is_address(to: &str) -> bool {
     number.strip_prefix('+').is_some_and(|digits| {
         (7..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())
     })
+}
+
+/// An absolute `http` or `https` address.
+fn is_web_address(url: &str) -> bool {
+    let before = url.split('#').next().unwrap_or_default();
+    before
+        .parse::<Uri>()
+        .is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
 }
 
 /// Answers a create request.
@@ -126,11 +156,11 @@ pub(super) async fn answer(shared: &Shared, account: &str, body: &[u8]) -> Resul
         return std::future::pending().await;
     }
     let wanted = Wanted::parse(body);
-    if let Some((code, words)) = wanted.objection() {
+    if let Some((code, words)) = wanted.objection(shared.clock.now()) {
         wait(shared, knobs).await;
         return Ok(refusal(StatusCode::BAD_REQUEST, code, &words));
     }
-    // Nothing is awaited between here and the record.
+    // Nothing is awaited between here and the record: a caller that dies cannot undo it.
     let created = accept(shared, account, wanted, knobs);
     if shared.happens(knobs.share_500_after) {
         return Ok(broken());
@@ -159,34 +189,37 @@ fn accept(shared: &Shared, account: &str, wanted: Wanted, knobs: Knobs) -> Strin
     } else {
         MessageStatus::Delivered
     };
-    let at = shared.clock.now();
-    let waits = wanted.scheduled && wanted.send_at.is_some_and(|send_at| send_at > at);
+    let send_at = wanted.send_at.filter(|_| wanted.scheduled);
     let service = !wanted.service.is_empty();
+    let from = if service { &wanted.service } else { &wanted.from };
     let mut record = shared.record();
+    let (account, from) = (record.intern(account), record.intern(from));
+    let body = record.intern(&wanted.body);
+    drop(record);
     let kept = Kept {
         sid,
-        account: record.intern(account),
+        account,
         to: wanted.to.into(),
-        from: record.intern(if service { &wanted.service } else { &wanted.from }),
+        from,
         service,
         segments: domain::segments::billable(&wanted.body),
-        body: record.intern(&wanted.body),
+        body,
         callback: wanted.callback.map(Into::into),
-        at,
-        status: if waits { MessageStatus::Scheduled } else { MessageStatus::Queued },
+        at: shared.clock.now(),
+        send_at,
+        status: Kept::first_status(service, send_at),
         error: None,
         fate,
         redacted: false,
         deleted: false,
         receipts_open: RECEIPTS,
-        closed: waits,
+        closed: false,
+        previous: None,
     };
-    let index = record.accept(kept);
-    let created = resource(record.message(index));
-    drop(record);
-    if !waits {
-        outbox::plan(shared, index);
-    }
+    let created = resource(&kept);
+    shared.journal.append(&Line::accepted(&kept));
+    let index = shared.record().insert(kept);
+    outbox::take_up(shared, index);
     created
 }
 

@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::time::Duration;
 
+use domain::instant::Instant;
 use http::{Method, StatusCode};
 use jiff::tz::TimeZone;
 
-use super::Shared;
+use super::journal::Line;
 use super::record::Kept;
-use super::server::{Answer, json, not_found, refusal};
+use super::server::{Answer, json, not_allowed, not_found, refusal};
+use super::{Shared, outbox};
 use crate::wire::{MessageStatus, Sid};
 
 const PAGE_ROWS: usize = 50;
@@ -24,14 +27,17 @@ pub(super) fn resource(message: &Kept) -> String {
     let uri = format!("/2010-04-01/Accounts/{account}/Messages/{sid}.json");
     let date = rfc2822(message);
     let status = message.status;
-    let taken = !matches!(status, MessageStatus::Queued | MessageStatus::Scheduled);
+    let left = message.has_left();
+    // A service has not picked its sender yet, so it does not know the segments either.
+    let segments = if message.service && !left { 0 } else { message.segments };
+    let media = u8::from(sid.is_media());
     let quoted = |text: &str| serde_json::to_string(text).expect("a text is valid JSON");
     let (from, service) = if message.service {
         ("null".to_owned(), quoted(&message.from))
     } else {
         (quoted(&message.from), "null".to_owned())
     };
-    let price = taken.then(|| f64::from(message.segments) * PRICE_PER_SEGMENT);
+    let price = left.then(|| f64::from(message.segments) * PRICE_PER_SEGMENT);
     let price = price.map_or_else(|| "null".to_owned(), |price| format!("\"{price:.5}\""));
     let error = message.error.map_or_else(|| "null".to_owned(), |code| code.to_string());
     let body = if message.redacted { String::from("\"\"") } else { quoted(&message.body) };
@@ -41,13 +47,13 @@ pub(super) fn resource(message: &Kept) -> String {
         "{{\"account_sid\":\"{account}\",\"api_version\":\"2010-04-01\",\"body\":{body},\
          \"date_created\":\"{date}\",\"date_sent\":{},\"date_updated\":\"{date}\",\
          \"direction\":\"outbound-api\",\"error_code\":{error},\"error_message\":null,\
-         \"from\":{from},\"messaging_service_sid\":{service},\"num_media\":\"0\",\
+         \"from\":{from},\"messaging_service_sid\":{service},\"num_media\":\"{media}\",\
          \"num_segments\":\"{}\",\"price\":{price},\"price_unit\":\"USD\",\"sid\":\"{sid}\",\
          \"status\":\"{status}\",\"subresource_uris\":{{\"media\":\
          \"/2010-04-01/Accounts/{account}/Messages/{sid}/Media.json\"}},\"to\":{},\
          \"uri\":\"{uri}\"}}",
-        if taken { format!("\"{date}\"") } else { "null".to_owned() },
-        message.segments,
+        if left { format!("\"{date}\"") } else { "null".to_owned() },
+        segments,
         quoted(&message.to),
     )
     .expect("writing to a String");
@@ -61,76 +67,124 @@ fn rfc2822(message: &Kept) -> String {
 
 /// `GET Messages.json`: newest first, filtered by `To`, `From`, `DateSent`, page by page.
 pub(super) fn list(shared: &Shared, account: &str, query: &str) -> Answer {
-    let mut filters: BTreeMap<String, String> = BTreeMap::new();
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        filters.insert(name.into_owned(), value.into_owned());
-    }
-    let size: usize = match filters.get("PageSize").map(|text| text.parse()) {
-        None => PAGE_ROWS,
-        Some(Ok(size)) if (1..=PAGE_ROWS_MAX).contains(&size) => size,
-        Some(_) => {
-            return refusal(StatusCode::BAD_REQUEST, 20001, "PageSize must be from 1 to 1000");
-        }
+    let parameters: BTreeMap<String, String> =
+        form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    let filter = match Filter::of(&parameters) {
+        Ok(filter) => filter,
+        Err(words) => return refusal(StatusCode::BAD_REQUEST, 20001, words),
     };
-    let page: usize = filters.get("Page").and_then(|text| text.parse().ok()).unwrap_or(0);
     let record = shared.record();
-    let before = filters
-        .get("PageToken")
-        .and_then(|token| token.strip_prefix("PA")?.parse::<Sid>().ok())
-        .and_then(|sid| record.find(&sid))
-        .unwrap_or(record.len());
-    let wanted = |message: &Kept| {
-        &*message.account == account && !message.deleted && matches_filters(message, &filters)
+    let token = parameters.get("PageToken").and_then(|token| token.strip_prefix("PA"));
+    let before = token.and_then(|sid| record.find(&sid.parse().ok()?)).unwrap_or(record.len());
+    let newest_first: Box<dyn Iterator<Item = usize>> = match filter.to {
+        Some(to) => Box::new(record.to_phone(to).filter(|&index| index < before)),
+        None => Box::new((0..before).rev()),
     };
-    let mut found = (0..before).rev().filter(|&index| wanted(record.message(index)));
-    let shown: Vec<usize> = found.by_ref().take(size).collect();
+    let mut found = newest_first.map(|index| record.message(index)).filter(|message| {
+        &*message.account == account && !message.deleted && filter.matches(message)
+    });
+    let shown: Vec<&Kept> = found.by_ref().take(filter.size).collect();
     let more = found.next().is_some();
-    let texts: Vec<String> = shown.iter().map(|&index| resource(record.message(index))).collect();
-    let base = format!("/2010-04-01/Accounts/{account}/Messages.json");
-    let uri_of = |page: usize, token: Option<String>| {
-        let mut query = form_urlencoded::Serializer::new(String::new());
-        for (name, value) in &filters {
-            if !matches!(name.as_str(), "Page" | "PageToken" | "PageSize") {
-                query.append_pair(name, value);
-            }
-        }
-        query.append_pair("PageSize", &size.to_string()).append_pair("Page", &page.to_string());
-        if let Some(token) = token {
-            query.append_pair("PageToken", &token);
-        }
-        format!("{base}?{}", query.finish())
-    };
-    let next = shown
-        .last()
-        .filter(|_| more)
-        .map(|&index| uri_of(page + 1, Some(format!("PA{}", record.message(index).sid))));
-    let quoted = |text: &Option<String>| serde_json::to_string(text).expect("valid JSON");
+    let texts: Vec<String> = shown.iter().map(|message| resource(message)).collect();
+    let uri = |page, after: Option<&Kept>| page_uri(account, &parameters, &filter, page, after);
+    let next = shown.last().filter(|_| more).map(|last| uri(filter.page + 1, Some(last)));
+    let start = filter.page * filter.size;
+    let quoted = |text: Option<String>| serde_json::to_string(&text).expect("valid JSON");
     let body = format!(
-        "{{\"end\":{},\"first_page_uri\":{},\"messages\":[{}],\"next_page_uri\":{},\"page\":{page},\
-         \"page_size\":{size},\"previous_page_uri\":null,\"start\":{},\"uri\":{}}}",
-        page * size + shown.len().saturating_sub(1),
-        quoted(&Some(uri_of(0, None))),
+        "{{\"end\":{},\"first_page_uri\":{},\"messages\":[{}],\"next_page_uri\":{},\"page\":{},\
+         \"page_size\":{},\"previous_page_uri\":null,\"start\":{start},\"uri\":{}}}",
+        start + shown.len().saturating_sub(1),
+        quoted(Some(uri(0, None))),
         texts.join(","),
-        quoted(&next),
-        page * size,
-        quoted(&Some(uri_of(page, None))),
+        quoted(next),
+        filter.page,
+        filter.size,
+        quoted(Some(uri(filter.page, None))),
     );
     json(StatusCode::OK, body)
 }
 
-fn matches_filters(message: &Kept, filters: &BTreeMap<String, String>) -> bool {
-    let is = |name: &str, value: &str| filters.get(name).is_none_or(|wanted| wanted == value);
-    let instant = message.at.timestamp().to_string();
-    let day = &instant[..10];
-    // A date stands for its day, a time for itself; texts compare as times do in this format.
-    let own = |wanted: &str| if wanted.len() <= 10 { day.to_owned() } else { instant.clone() };
-    let no_earlier = filters.get("DateSent>").is_none_or(|wanted| own(wanted) >= *wanted);
-    let no_later = filters.get("DateSent<").is_none_or(|wanted| own(wanted) <= *wanted);
-    is("To", &message.to)
-        && is("From", if message.service { "" } else { &message.from })
-        && is("DateSent", day)
-        && no_earlier
-        && no_later
+/// The path of a page: the caller's own parameters, then the place to go on from.
+fn page_uri(
+    account: &str,
+    parameters: &BTreeMap<String, String>,
+    filter: &Filter<'_>,
+    page: usize,
+    after: Option<&Kept>,
+) -> String {
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    for (name, value) in parameters {
+        if !matches!(name.as_str(), "Page" | "PageToken" | "PageSize") {
+            query.append_pair(name, value);
+        }
+    }
+    query.append_pair("PageSize", &filter.size.to_string()).append_pair("Page", &page.to_string());
+    if let Some(after) = after {
+        query.append_pair("PageToken", &format!("PA{}", after.sid));
+    }
+    format!("/2010-04-01/Accounts/{account}/Messages.json?{}", query.finish())
+}
+
+/// What a listing shall show.
+struct Filter<'a> {
+    to: Option<&'a str>,
+    from: Option<&'a str>,
+    /// From the first, up to but without the second.
+    between: (Instant, Instant),
+    size: usize,
+    page: usize,
+}
+
+impl<'a> Filter<'a> {
+    /// Reads the parameters, or says what is wrong with them.
+    fn of(parameters: &'a BTreeMap<String, String>) -> Result<Self, &'static str> {
+        let text = |name: &str| parameters.get(name).map(String::as_str);
+        let span = |name: &str| match text(name) {
+            None => Ok(None),
+            Some(text) => span_of(text).map(Some).ok_or("DateSent must be a date, YYYY-MM-DD"),
+        };
+        let (mut from, mut until) = span("DateSent")?.unwrap_or((Instant(0), Instant::MAX));
+        if let Some((start, _)) = span("DateSent>")? {
+            from = from.max(start);
+        }
+        if let Some((_, end)) = span("DateSent<")? {
+            until = until.min(end);
+        }
+        let size = text("PageSize").map_or(Some(PAGE_ROWS), |text| text.parse().ok());
+        let size = size.filter(|size| (1..=PAGE_ROWS_MAX).contains(size));
+        Ok(Self {
+            to: text("To"),
+            from: text("From"),
+            between: (from, until),
+            size: size.ok_or("PageSize must be from 1 to 1000")?,
+            page: text("Page").and_then(|text| text.parse().ok()).unwrap_or(0),
+        })
+    }
+
+    fn matches(&self, message: &Kept) -> bool {
+        let from = if message.service { "" } else { &*message.from };
+        let (start, end) = self.between;
+        self.to.is_none_or(|to| to == &*message.to)
+            && self.from.is_none_or(|wanted| wanted == from)
+            && start <= message.at
+            && message.at < end
+    }
+}
+
+/// What a date or a time stands for: its day, or its second, from the start up to the end.
+fn span_of(text: &str) -> Option<(Instant, Instant)> {
+    if let Some(at) = Instant::parse(text) {
+        return Some((at, at + Duration::from_secs(1)));
+    }
+    let day: jiff::civil::Date = text.parse().ok()?;
+    let start = Instant::from(day.to_zoned(TimeZone::UTC).ok()?.timestamp());
+    Some((start, start + Duration::from_secs(24 * 60 * 60)))
+}
+
+/// The line that keeps what its owner did to a message.
+fn edited(message: &Kept) -> Line<'static> {
+    let Kept { sid, redacted, deleted, .. } = *message;
+    Line::Edited { sid, redacted, deleted }
 }
 
 /// One message: `GET` shows it, `POST` cancels or redacts it, `DELETE` deletes it.
@@ -157,6 +211,9 @@ pub(super) fn one(
                 return refusal(StatusCode::CONFLICT, 20009, words);
             }
             record.message_mut(index).deleted = true;
+            let line = edited(record.message(index));
+            drop(record);
+            shared.journal.append(&line);
             json(StatusCode::NO_CONTENT, "")
         }
         Method::POST => {
@@ -165,19 +222,24 @@ pub(super) fn one(
                 form.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
             };
             if value("Status") == Some("canceled") {
-                if record.message(index).status != MessageStatus::Scheduled {
+                drop(record);
+                let waits = |status| status == MessageStatus::Scheduled;
+                if !outbox::turn_if(shared, index, waits, MessageStatus::Canceled, None) {
                     let words = "Message is not in a cancelable state";
                     return refusal(StatusCode::CONFLICT, 30409, words);
                 }
-                record.turn(index, MessageStatus::Canceled, None);
+                outbox::take_up(shared, index);
             } else if value("Body") == Some("") {
                 record.message_mut(index).redacted = true;
+                let line = edited(record.message(index));
+                drop(record);
+                shared.journal.append(&line);
             } else {
                 let words = "Only an empty Body or Status=canceled can be set";
                 return refusal(StatusCode::BAD_REQUEST, 20001, words);
             }
-            json(StatusCode::OK, resource(record.message(index)))
+            json(StatusCode::OK, resource(shared.record().message(index)))
         }
-        _ => refusal(StatusCode::METHOD_NOT_ALLOWED, 20004, "Method not allowed"),
+        _ => not_allowed(),
     }
 }

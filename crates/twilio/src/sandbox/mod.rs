@@ -10,6 +10,7 @@
 
 mod control;
 mod create;
+mod journal;
 mod knobs;
 mod messages;
 mod outbox;
@@ -29,6 +30,7 @@ use tokio::task::JoinHandle;
 pub use knobs::{KnobError, Knobs};
 pub use record::Summary;
 
+use journal::Journal;
 use outbox::Outbox;
 use record::Record;
 
@@ -50,7 +52,7 @@ pub struct Options {
     pub dice: Arc<dyn Dice>,
 }
 
-/// A running sandbox carrier; it stops when dropped.
+/// A running sandbox carrier; when dropped it stops and closes its connections.
 pub struct Sandbox {
     addr: SocketAddr,
     shared: Arc<Shared>,
@@ -73,6 +75,7 @@ struct Shared {
     learnt_tokens: RwLock<HashMap<String, String>>,
     knobs: RwLock<Knobs>,
     record: Mutex<Record>,
+    journal: Journal,
     outbox: Outbox,
     clock: Arc<dyn Clock>,
     dice: Arc<dyn Dice>,
@@ -83,12 +86,14 @@ impl Sandbox {
     pub async fn start(options: Options) -> io::Result<Self> {
         let listener = TcpListener::bind(options.bind).await?;
         let addr = listener.local_addr()?;
-        let record = Record::open(options.record.as_deref())?;
+        let mut record = Record::default();
+        let journal = Journal::open(options.record.as_deref(), |line| record.replay(line))?;
         let shared = Arc::new(Shared {
             credentials: options.credentials,
             learnt_tokens: RwLock::default(),
             knobs: RwLock::new(options.knobs),
             record: Mutex::new(record),
+            journal,
             outbox: Outbox::default(),
             clock: options.clock,
             dice: options.dice,

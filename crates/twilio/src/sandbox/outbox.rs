@@ -2,29 +2,35 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Uri};
 use tokio::sync::{Notify, Semaphore};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::Shared;
+use super::journal::Line;
+use super::record::Kept;
 use crate::outcome::Ended;
 use crate::pool::{Origin, Outgoing, Pool};
 use crate::signature;
 use crate::wire::MessageStatus;
 
 /// Receipts on the wire at once.
-const RECEIPTS_MAX: usize = 32;
+const RECEIPTS_MAX: usize = 128;
 /// Twilio gives a webhook this long.
 const RECEIPT_TIMEOUT: Duration = Duration::from_secs(15);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(5);
 const LATE_MS_MAX: u64 = 5000;
+/// How often the clock is asked whether a scheduled message is due.
+const SCHEDULE_TICK: Duration = Duration::from_millis(100);
 /// What a webhook answers is not read further; Twilio ignores it too.
 const ANSWER_BYTES_MAX: usize = 64 * 1024;
 const SIGNATURE: HeaderName = HeaderName::from_static("x-twilio-signature");
@@ -40,36 +46,61 @@ struct Due {
     first_at: Instant,
 }
 
-/// Receipts to be sent.
+/// Receipts to be sent, and messages that wait for their `SendAt`.
 #[derive(Default)]
 pub(super) struct Outbox {
     waiting: Mutex<BinaryHeap<Reverse<Due>>>,
+    on_the_wire: AtomicU64,
+    scheduled: Mutex<BinaryHeap<Reverse<(domain::instant::Instant, usize)>>>,
     pools: Mutex<HashMap<Origin, Arc<Pool>>>,
     news: Notify,
 }
 
+type Heap<T> = BinaryHeap<Reverse<T>>;
+
+fn locked<T>(heap: &Mutex<Heap<T>>) -> MutexGuard<'_, Heap<T>> {
+    heap.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Outbox {
     fn push(&self, due: Due) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(Reverse(due));
+        locked(&self.waiting).push(Reverse(due));
+        self.news.notify_one();
+    }
+
+    fn schedule(&self, at: domain::instant::Instant, index: usize) {
+        locked(&self.scheduled).push(Reverse((at, index)));
         self.news.notify_one();
     }
 
     /// Receipts still to be sent.
     pub fn pending(&self) -> u64 {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).len();
-        u64::try_from(waiting).unwrap_or(u64::MAX)
+        let waiting = locked(&self.waiting);
+        let on_the_wire = self.on_the_wire.load(Ordering::Acquire);
+        u64::try_from(waiting.len()).unwrap_or(u64::MAX).saturating_add(on_the_wire)
     }
 
-    /// The next receipt that is due, or how long until one is.
+    /// The next receipt that is due, now on the wire; or how long until one may be.
     fn next(&self, now: Instant) -> Result<Due, Duration> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        match waiting.peek() {
+        let mut waiting = locked(&self.waiting);
+        let wait = match waiting.peek() {
             Some(Reverse(due)) if due.at <= now => {
-                Ok(waiting.pop().expect("it was just looked at").0)
+                self.on_the_wire.fetch_add(1, Ordering::AcqRel);
+                return Ok(waiting.pop().expect("it was just looked at").0);
             }
-            Some(Reverse(due)) => Err(due.at - now),
-            None => Err(Duration::from_secs(3600)),
-        }
+            Some(Reverse(due)) => due.at - now,
+            None => Duration::from_secs(3600),
+        };
+        drop(waiting);
+        Err(if locked(&self.scheduled).is_empty() { wait } else { wait.min(SCHEDULE_TICK) })
+    }
+
+    /// A scheduled message whose time has come.
+    fn next_scheduled(&self, now: domain::instant::Instant) -> Option<usize> {
+        let mut scheduled = locked(&self.scheduled);
+        let Reverse((at, _)) = *scheduled.peek()?;
+        let due = if at <= now { scheduled.pop() } else { None };
+        due.map(|Reverse((_, index))| index)
     }
 
     fn pool(&self, origin: Origin) -> Option<Arc<Pool>> {
@@ -83,31 +114,46 @@ impl Outbox {
     }
 }
 
-/// Plans the receipts of a message that was just accepted.
-pub(super) fn plan(shared: &Shared, index: usize) {
-    let knobs = shared.knobs();
-    let now = Instant::now();
-    let at = now + Duration::from_millis(knobs.receipt_delay_ms);
-    shared.outbox.push(Due { at, index, final_one: false, tries: 0, first_at: at });
+/// Goes on with a message where it stands: sends its receipts, or waits for its time.
+pub(super) fn take_up(shared: &Shared, index: usize) {
+    let record = shared.record();
+    let (status, send_at) = (record.message(index).status, record.message(index).send_at);
+    drop(record);
+    match (status, send_at) {
+        (MessageStatus::Scheduled, Some(at)) => shared.outbox.schedule(at, index),
+        (MessageStatus::Canceled, _) => {
+            let now = Instant::now();
+            let due = Due { at: now, index, final_one: true, tries: 0, first_at: now };
+            shared.outbox.push(due);
+        }
+        _ => {
+            let delay = Duration::from_millis(shared.knobs().receipt_delay_ms);
+            let at = Instant::now() + delay;
+            shared.outbox.push(Due { at, index, final_one: false, tries: 0, first_at: at });
+        }
+    }
 }
 
-/// Plans again what an earlier process did not get through with.
+/// Takes up again what an earlier process did not get through with.
 pub(super) fn resume(shared: &Shared) {
     let record = shared.record();
     let open = (0..record.len()).filter(|&index| !record.message(index).closed);
     let open: Vec<usize> = open.collect();
     drop(record);
     for index in open {
-        plan(shared, index);
+        take_up(shared, index);
     }
 }
 
-/// Sends receipts as they come due, for ever.
+/// Sends receipts as they come due, until it is aborted.
 pub(super) async fn run(shared: Arc<Shared>) {
     let permits = Arc::new(Semaphore::new(RECEIPTS_MAX));
+    let mut posting = JoinSet::new();
     loop {
+        while posting.try_join_next().is_some() {}
         let permit = Arc::clone(&permits).acquire_owned().await.expect("never closed");
         let due = loop {
+            release_scheduled(&shared);
             match shared.outbox.next(Instant::now()) {
                 Ok(due) => break due,
                 Err(wait) => {
@@ -116,11 +162,41 @@ pub(super) async fn run(shared: Arc<Shared>) {
             }
         };
         let shared = Arc::clone(&shared);
-        tokio::spawn(async move {
+        posting.spawn(async move {
             carry_out(&shared, due).await;
+            shared.outbox.on_the_wire.fetch_sub(1, Ordering::AcqRel);
             drop(permit);
         });
     }
+}
+
+/// Queues the scheduled messages whose time has come, unless they were canceled.
+fn release_scheduled(shared: &Shared) {
+    while let Some(index) = shared.outbox.next_scheduled(shared.clock.now()) {
+        let waits = |status| status == MessageStatus::Scheduled;
+        if turn_if(shared, index, waits, MessageStatus::Queued, None) {
+            take_up(shared, index);
+        }
+    }
+}
+
+/// Turns a message to a status, in the record and in its file, if it may still be turned.
+pub(super) fn turn_if(
+    shared: &Shared,
+    index: usize,
+    may: impl FnOnce(MessageStatus) -> bool,
+    status: MessageStatus,
+    error: Option<u32>,
+) -> bool {
+    let mut record = shared.record();
+    if !may(record.message(index).status) {
+        return false;
+    }
+    record.turn(index, status, error);
+    let sid = record.message(index).sid;
+    drop(record);
+    shared.journal.append(&Line::Turned { sid, status, error });
+    true
 }
 
 async fn carry_out(shared: &Shared, mut due: Due) {
@@ -138,66 +214,88 @@ async fn carry_out(shared: &Shared, mut due: Due) {
             return;
         }
     }
-    let lost = !knobs.receipts || shared.happens(knobs.share_receipt_lost);
-    let taken = lost || post(shared, due).await;
-    if taken && shared.happens(knobs.share_receipt_twice) {
-        post(shared, due).await;
-    }
+    let wanted = knobs.receipts && shared.record().message(due.index).callback.is_some();
+    let posted = match wanted {
+        false => Posted::Unwanted,
+        true if shared.happens(knobs.share_receipt_lost) => Posted::Lost,
+        true => post(shared, due).await,
+    };
     let given_up = due.first_at.elapsed() > Duration::from_secs(knobs.receipt_retry_secs);
-    if !taken && !given_up {
+    if posted == Posted::Untaken && !given_up {
         let wait = RETRY_FIRST.saturating_mul(1 << due.tries.min(6)).min(RETRY_LAST);
         due.tries += 1;
         due.at = Instant::now() + wait;
         shared.outbox.push(due);
         return;
     }
+    if posted == Posted::Taken && shared.happens(knobs.share_receipt_twice) {
+        post(shared, due).await;
+    }
     let mut record = shared.record();
-    record.count_receipt(taken && !lost);
-    record.end_receipt(due.index);
+    match posted {
+        Posted::Taken => record.count_receipt(true),
+        Posted::Untaken | Posted::Lost => record.count_receipt(false),
+        Posted::Unwanted => {}
+    }
+    let (closed, sid) = (record.end_receipt(due.index), record.message(due.index).sid);
+    drop(record);
+    if closed {
+        shared.journal.append(&Line::Closed { sid, closed });
+    }
 }
 
-/// Brings the message to where its receipt says it is.
+/// What became of a receipt.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Posted {
+    Taken,
+    /// Nobody took it yet.
+    Untaken,
+    /// It never arrives, on purpose.
+    Lost,
+    /// Nobody asked for it.
+    Unwanted,
+}
+
+/// Brings the message to where its receipt says it is. What an earlier process told stays told.
 fn turn(shared: &Shared, due: Due) {
-    let mut record = shared.record();
+    let record = shared.record();
     let message = record.message(due.index);
-    let (fate, status) = (message.fate, message.status);
-    if matches!(status, MessageStatus::Canceled) {
-        return;
-    }
+    let (fate, odd) = (message.fate, message.sid.bytes()[0] % 2 == 1);
+    drop(record);
+    let error = match fate {
+        MessageStatus::Undelivered => Some(if odd { 30005 } else { 30003 }),
+        MessageStatus::Failed => Some(30008),
+        _ => None,
+    };
     if due.final_one {
-        let error = match fate {
-            MessageStatus::Undelivered => {
-                Some(if message.sid.bytes()[0].is_multiple_of(2) { 30003 } else { 30005 })
-            }
-            MessageStatus::Failed => Some(30008),
-            _ => None,
-        };
-        record.turn(due.index, fate, error);
-    } else if fate != MessageStatus::Failed && status == MessageStatus::Queued {
-        record.turn(due.index, MessageStatus::Sent, None);
+        turn_if(shared, due.index, |status| !status.is_final(), fate, error);
+    } else if fate != MessageStatus::Failed {
+        let sent = MessageStatus::Sent;
+        turn_if(shared, due.index, |status| status.rank() < sent.rank(), sent, None);
     }
 }
 
-/// Posts one receipt; true when it was answered 2xx, or nobody wants it.
-async fn post(shared: &Shared, due: Due) -> bool {
+/// Posts one receipt.
+async fn post(shared: &Shared, due: Due) -> Posted {
     let message = shared.record().message(due.index).clone();
-    let Some(callback) = &message.callback else { return true };
+    let Some(callback) = &message.callback else { return Posted::Unwanted };
     // A text that fails tells so at once; there is no `sent` before it.
     let status = if due.final_one { message.fate } else { MessageStatus::Sent };
     if !due.final_one && message.fate == MessageStatus::Failed {
-        return true;
+        return Posted::Unwanted;
     }
     let url = callback.split('#').next().unwrap_or_default();
     let Some((origin, path)) = url.parse::<Uri>().ok().and_then(|uri| {
         let path = uri.path_and_query()?.as_str().parse::<Uri>().ok()?;
         Some((Origin::of(&uri)?, path))
     }) else {
-        return true;
+        return Posted::Unwanted;
     };
-    let Some(pool) = shared.outbox.pool(origin) else { return true };
+    let Some(pool) = shared.outbox.pool(origin) else { return Posted::Unwanted };
     let sid = message.sid.to_string();
     let word = status.to_string();
-    let code = if due.final_one { message.error.map(|code| code.to_string()) } else { None };
+    let code = message.error.filter(|_| due.final_one).map(|code| code.to_string());
+    let done = done_date(&message).filter(|_| due.final_one);
     let mut params: Vec<(&str, &str)> = vec![
         ("SmsSid", &sid),
         ("SmsStatus", &word),
@@ -210,6 +308,9 @@ async fn post(shared: &Shared, due: Due) -> bool {
     params.push((if message.service { "MessagingServiceSid" } else { "From" }, &message.from));
     if let Some(code) = &code {
         params.push(("ErrorCode", code));
+    }
+    if let Some(done) = &done {
+        params.push(("RawDlrDoneDate", done));
     }
     let signed = signature::sign(&shared.token_of(&message.account), url, &params);
     let mut headers = HeaderMap::new();
@@ -233,5 +334,15 @@ async fn post(shared: &Shared, due: Due) -> bool {
     };
     let exchange = pool.exchange(&request, None, Instant::now() + RECEIPT_TIMEOUT).await;
     // 4xx is a final word: the receiver does not want it.
-    matches!(exchange.ended, Ended::Response { status: 200..=299 | 400..=499, .. })
+    match exchange.ended {
+        Ended::Response { status: 200..=299 | 400..=499, .. } => Posted::Taken,
+        _ => Posted::Untaken,
+    }
+}
+
+/// The network's own time of a receipt, `YYMMDDhhmm`; only of what left the carrier.
+fn done_date(message: &Kept) -> Option<String> {
+    let at = message.at.timestamp().to_zoned(jiff::tz::TimeZone::UTC);
+    let left = message.has_left() && message.status != MessageStatus::Sent;
+    left.then(|| jiff::fmt::strtime::format("%y%m%d%H%M", &at).ok())?
 }

@@ -1,17 +1,18 @@
 //! The carrier's own record of what it accepted. Memory grows by a few hundred bytes a message and
 //! work per message is constant.
 
-use std::collections::{HashMap, HashSet};
-use std::fs::{File, OpenOptions};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
-use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::path::Path;
 use std::sync::Arc;
 
 use domain::instant::Instant;
 use serde::{Deserialize, Serialize};
 
+use super::journal::Line;
 use crate::wire::{MessageStatus, Sid};
+
+/// Texts, accounts and senders that are kept once, however often they come.
+const INTERNED_MAX: usize = 10_000;
 
 /// A message the carrier accepted.
 #[derive(Clone, Debug)]
@@ -20,11 +21,13 @@ pub(super) struct Kept {
     pub account: Arc<str>,
     pub to: Box<str>,
     pub from: Arc<str>,
-    /// It was sent through a service.
+    /// It was sent through a service, which `from` names.
     pub service: bool,
     pub body: Arc<str>,
     pub callback: Option<Box<str>>,
     pub at: Instant,
+    /// It waits until then.
+    pub send_at: Option<Instant>,
     pub segments: u32,
     pub status: MessageStatus,
     pub error: Option<u32>,
@@ -37,6 +40,25 @@ pub(super) struct Kept {
     pub receipts_open: u8,
     /// Its last receipt was taken or given up.
     pub closed: bool,
+    /// The place of the message to the same phone before it.
+    pub previous: Option<u32>,
+}
+
+impl Kept {
+    /// The status that a message begins with (FACTS 1.3).
+    pub const fn first_status(service: bool, send_at: Option<Instant>) -> MessageStatus {
+        match (send_at, service) {
+            (Some(_), _) => MessageStatus::Scheduled,
+            (None, true) => MessageStatus::Accepted,
+            (None, false) => MessageStatus::Queued,
+        }
+    }
+
+    /// Whether the carrier's network has it, or had.
+    pub const fn has_left(&self) -> bool {
+        use MessageStatus::{Canceled, Failed, Sent};
+        self.status.rank() >= Sent.rank() && !matches!(self.status, Canceled | Failed)
+    }
 }
 
 /// `sent`, and the final one.
@@ -56,126 +78,95 @@ pub struct Summary {
     /// Segments accepted.
     pub segments: u64,
     /// Messages by status.
-    pub by_status: std::collections::BTreeMap<String, u64>,
+    pub by_status: BTreeMap<String, u64>,
     /// Receipts that somebody took.
     pub receipts_taken: u64,
     /// Receipts given up.
     pub receipts_lost: u64,
-    /// Receipts still to be sent.
+    /// Receipts still to be sent, those on the wire included. A message that waits for its
+    /// `SendAt` has none yet.
     pub receipts_pending: u64,
 }
 
-/// A line of the record's file.
-#[derive(Serialize, Deserialize)]
-#[serde(untagged)]
-enum Line {
-    Accepted {
-        sid: Sid,
-        account: String,
-        to: String,
-        from: String,
-        service: bool,
-        body: String,
-        callback: Option<String>,
-        at: Instant,
-        segments: u32,
-        fate: MessageStatus,
-    },
-    Turned {
-        sid: Sid,
-        status: MessageStatus,
-        error: Option<u32>,
-    },
-    Closed {
-        sid: Sid,
-        closed: bool,
-    },
-}
-
 /// The record.
+#[derive(Default)]
 pub(super) struct Record {
     messages: Vec<Kept>,
-    by_sid: HashMap<[u8; 16], usize>,
-    phones: HashSet<u64>,
+    by_sid: HashMap<[u8; 16], u32>,
+    /// The latest message to each phone, by the phone's hash.
+    phones: HashMap<u64, u32>,
     texts: HashSet<u64>,
     hasher: RandomState,
     interned: HashSet<Arc<str>>,
-    file: Option<File>,
+    by_status: [u64; MessageStatus::ALL.len()],
     sums: Summary,
 }
 
 impl Record {
-    /// An empty record, or the one in `path`, which is made when missing.
-    pub fn open(path: Option<&Path>) -> io::Result<Self> {
-        let mut record = Self {
-            messages: Vec::new(),
-            by_sid: HashMap::new(),
-            phones: HashSet::new(),
-            texts: HashSet::new(),
-            hasher: RandomState::new(),
-            interned: HashSet::new(),
-            file: None,
-            sums: Summary::default(),
-        };
-        if let Some(path) = path {
-            let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-            for line in BufReader::new(&file).lines() {
-                // The last line of a killed process may be cut short; it was not answered.
-                if let Ok(line) = serde_json::from_str(&line?) {
-                    record.replay(line);
-                }
-            }
-            record.file = Some(file);
-            record.write_bytes(b"\n");
-        }
-        Ok(record)
-    }
-
-    fn replay(&mut self, line: Line) {
+    /// Takes in a line that an earlier process wrote.
+    pub fn replay(&mut self, line: Line<'_>) {
         match line {
-            Line::Accepted {
-                sid,
-                account,
-                to,
-                from,
-                service,
-                body,
-                callback,
-                at,
-                segments,
-                fate,
-            } => {
-                let kept = Kept {
-                    sid,
-                    account: self.intern(&account),
-                    to: to.into(),
-                    from: self.intern(&from),
-                    service,
-                    body: self.intern(&body),
-                    callback: callback.map(Into::into),
-                    at,
-                    segments,
-                    status: MessageStatus::Queued,
-                    error: None,
-                    fate,
-                    redacted: false,
-                    deleted: false,
-                    receipts_open: RECEIPTS,
-                    closed: false,
-                };
-                self.insert(kept);
+            accepted @ Line::Accepted { .. } => {
+                if let Some(kept) = self.kept_of(accepted) {
+                    self.insert(kept);
+                }
             }
             Line::Turned { sid, status, error } => {
                 if let Some(index) = self.find(&sid) {
-                    self.set_status(index, status, error);
+                    self.turn(index, status, error);
                 }
             }
             Line::Closed { sid, .. } => {
                 if let Some(index) = self.find(&sid) {
-                    self.messages[index].closed = true;
+                    (self.messages[index].closed, self.messages[index].callback) = (true, None);
+                }
+            }
+            Line::Edited { sid, redacted, deleted } => {
+                if let Some(index) = self.find(&sid) {
+                    let kept = &mut self.messages[index];
+                    (kept.redacted, kept.deleted) = (redacted, deleted);
                 }
             }
         }
+    }
+
+    fn kept_of(&mut self, line: Line<'_>) -> Option<Kept> {
+        let Line::Accepted {
+            sid,
+            account,
+            to,
+            from,
+            service,
+            body,
+            callback,
+            at,
+            send_at,
+            segments,
+            fate,
+        } = line
+        else {
+            return None;
+        };
+        Some(Kept {
+            sid,
+            account: self.intern(&account),
+            to: (&*to).into(),
+            from: self.intern(&from),
+            service,
+            body: self.intern(&body),
+            callback: callback.map(|url| (&*url).into()),
+            at,
+            send_at,
+            segments,
+            status: Kept::first_status(service, send_at),
+            error: None,
+            fate,
+            redacted: false,
+            deleted: false,
+            receipts_open: RECEIPTS,
+            closed: false,
+            previous: None,
+        })
     }
 
     /// One allocation for equal texts.
@@ -185,7 +176,7 @@ impl Record {
         }
         let fresh: Arc<str> = text.into();
         // Personal texts differ all; remembering them would only cost memory.
-        if self.interned.len() < 10_000 {
+        if self.interned.len() < INTERNED_MAX {
             self.interned.insert(Arc::clone(&fresh));
         }
         fresh
@@ -196,72 +187,44 @@ impl Record {
         self.sums.requests += 1;
     }
 
-    /// Accepts a message: from here on it was sent, whatever the caller learns.
-    pub fn accept(&mut self, kept: Kept) -> usize {
-        if self.file.is_some() {
-            self.write(&Line::Accepted {
-                sid: kept.sid,
-                account: kept.account.to_string(),
-                to: kept.to.to_string(),
-                from: kept.from.to_string(),
-                service: kept.service,
-                body: kept.body.to_string(),
-                callback: kept.callback.as_deref().map(str::to_owned),
-                at: kept.at,
-                segments: kept.segments,
-                fate: kept.fate,
-            });
-        }
-        self.insert(kept)
-    }
-
-    fn insert(&mut self, kept: Kept) -> usize {
+    /// Takes in a message: from here on it was sent, whatever the caller learns.
+    pub fn insert(&mut self, mut kept: Kept) -> usize {
         let index = self.messages.len();
+        let place = u32::try_from(index).expect("fewer than four thousand million messages");
         self.sums.accepted += 1;
         self.sums.segments += u64::from(kept.segments);
-        if self.phones.insert(self.hasher.hash_one(&kept.to)) {
+        self.by_status[kept.status as usize] += 1;
+        kept.previous = self.phones.insert(self.hasher.hash_one(&*kept.to), place);
+        if kept.previous.is_none() {
             self.sums.distinct_to += 1;
         }
         if !self.texts.insert(self.hasher.hash_one((&*kept.to, &*kept.body))) {
             self.sums.duplicates += 1;
         }
-        *self.sums.by_status.entry(kept.status.to_string()).or_default() += 1;
-        self.by_sid.insert(kept.sid.bytes(), index);
+        self.by_sid.insert(kept.sid.bytes(), place);
         self.messages.push(kept);
         index
     }
 
-    /// Turns a message to a status.
+    /// Turns a message to a status. A canceled one has that as its only receipt.
     pub fn turn(&mut self, index: usize, status: MessageStatus, error: Option<u32>) {
-        self.set_status(index, status, error);
-        if self.file.is_some() {
-            let sid = self.messages[index].sid;
-            self.write(&Line::Turned { sid, status, error });
+        let kept = &mut self.messages[index];
+        self.by_status[kept.status as usize] -= 1;
+        self.by_status[status as usize] += 1;
+        (kept.status, kept.error) = (status, error);
+        if status == MessageStatus::Canceled {
+            (kept.fate, kept.receipts_open) = (status, 1);
         }
     }
 
-    fn set_status(&mut self, index: usize, status: MessageStatus, error: Option<u32>) {
-        let before = self.messages[index].status.to_string();
-        if let Some(count) = self.sums.by_status.get_mut(&before) {
-            *count -= 1;
-        }
-        *self.sums.by_status.entry(status.to_string()).or_default() += 1;
-        self.messages[index].status = status;
-        self.messages[index].error = error;
-    }
-
-    /// A receipt of a message was taken, or given up.
-    pub fn end_receipt(&mut self, index: usize) {
+    /// A receipt of a message was taken, or given up; true when it was the last.
+    pub fn end_receipt(&mut self, index: usize) -> bool {
         let kept = &mut self.messages[index];
         kept.receipts_open = kept.receipts_open.saturating_sub(1);
-        if kept.receipts_open > 0 {
-            return;
+        if kept.receipts_open == 0 {
+            (kept.closed, kept.callback) = (true, None);
         }
-        (kept.closed, kept.callback) = (true, None);
-        let sid = kept.sid;
-        if self.file.is_some() {
-            self.write(&Line::Closed { sid, closed: true });
-        }
+        kept.closed
     }
 
     /// Counts what became of a receipt.
@@ -271,21 +234,6 @@ impl Record {
         *count += 1;
     }
 
-    fn write(&mut self, line: &Line) {
-        let mut bytes = serde_json::to_vec(line).expect("a line is valid JSON");
-        bytes.push(b'\n');
-        self.write_bytes(&bytes);
-    }
-
-    /// One write call per line; the page cache outlives the process.
-    fn write_bytes(&mut self, bytes: &[u8]) {
-        if let Some(file) = &mut self.file
-            && let Err(error) = file.write_all(bytes)
-        {
-            tracing::error!(component = "sandbox", %error, "the record's file cannot be written");
-        }
-    }
-
     /// Whether this text to this phone was ever accepted.
     pub fn has_accepted(&self, to: &str, body: &str) -> bool {
         self.texts.contains(&self.hasher.hash_one((to, body)))
@@ -293,7 +241,16 @@ impl Record {
 
     /// The place of a message.
     pub fn find(&self, sid: &Sid) -> Option<usize> {
-        self.by_sid.get(&sid.bytes()).copied()
+        let index = at(*self.by_sid.get(&sid.bytes())?);
+        (self.messages[index].sid == *sid).then_some(index)
+    }
+
+    /// The places of the messages to a phone, the newest first.
+    pub fn to_phone<'a>(&'a self, to: &'a str) -> impl Iterator<Item = usize> + 'a {
+        let newest = self.phones.get(&self.hasher.hash_one(to)).copied();
+        std::iter::successors(newest, |&place| self.messages[at(place)].previous)
+            .map(at)
+            .filter(move |&index| &*self.messages[index].to == to)
     }
 
     /// A message by its place.
@@ -311,11 +268,14 @@ impl Record {
         self.messages.len()
     }
 
-    /// The record in numbers.
+    /// The record in numbers, without the receipts that are pending.
     pub fn summary(&self) -> Summary {
-        let mut sums = self.sums.clone();
-        sums.by_status.retain(|_, count| *count > 0);
-        sums
+        let counts = MessageStatus::ALL.into_iter().zip(self.by_status);
+        let by_status = counts
+            .filter(|(_, count)| *count > 0)
+            .map(|(status, count)| (status.to_string(), count))
+            .collect();
+        Summary { by_status, ..self.sums.clone() }
     }
 
     /// Every accepted message as `(sid, to, body)`, oldest first.
@@ -323,4 +283,9 @@ impl Record {
         let texts = self.messages.iter();
         texts.map(|one| (one.sid.to_string(), one.to.to_string(), one.body.to_string())).collect()
     }
+}
+
+/// A place as an index.
+fn at(place: u32) -> usize {
+    usize::try_from(place).expect("an index has at least 32 bits")
 }

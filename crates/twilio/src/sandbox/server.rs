@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -16,6 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use super::{Shared, control, create, messages};
 
@@ -30,15 +32,23 @@ pub(super) type Answer = Response<BoxBody<Bytes, io::Error>>;
 #[error("closed on purpose")]
 pub(super) struct Dropped;
 
-/// Serves for ever.
+/// The pause after a connection could not be taken, for want of file handles mostly.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(20);
+
+/// Serves until it is aborted; its connections end with it.
 pub(super) async fn run(shared: Arc<Shared>, listener: TcpListener) {
+    let mut connections = JoinSet::new();
     loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        while connections.try_join_next().is_some() {}
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
         if stream.set_nodelay(true).is_err() {
             continue;
         }
         let shared = Arc::clone(&shared);
-        tokio::spawn(async move {
+        connections.spawn(async move {
             let service = service_fn(move |request| {
                 let shared = Arc::clone(&shared);
                 async move { answer(&shared, request).await }
@@ -75,6 +85,7 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Answer, D
     match (&head.method, rest) {
         (&Method::POST, "Messages.json") => create::answer(shared, account, &body).await,
         (&Method::GET, "Messages.json") => Ok(messages::list(shared, account, query)),
+        (_, "Messages.json") => Ok(not_allowed()),
         (method, rest) => {
             let sid = rest.strip_prefix("Messages/").and_then(|rest| rest.strip_suffix(".json"));
             Ok(match sid {
@@ -115,6 +126,11 @@ pub(super) fn refusal(status: StatusCode, code: u32, message: &str) -> Answer {
         "status": status.as_u16(),
     });
     json(status, body.to_string())
+}
+
+/// Twilio's 405.
+pub(super) fn not_allowed() -> Answer {
+    refusal(StatusCode::METHOD_NOT_ALLOWED, 20004, "Method not allowed")
 }
 
 /// Twilio's 404.

@@ -129,7 +129,8 @@ mod tests {
 
     #[test]
     fn words_go_round_and_match_the_json() {
-        for status in MessageStatus::ALL {
+        for (place, status) in MessageStatus::ALL.into_iter().enumerate() {
+            assert_eq!(status as usize, place);
             assert_eq!(status.as_str().parse(), Ok(status));
             let json = serde_json::to_string(&status).unwrap();
             assert_eq!(json, format!("\"{status}\""));

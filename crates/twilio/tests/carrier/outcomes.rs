@@ -67,6 +67,19 @@ async fn refusals_carry_twilios_codes() {
         let outcome = client.create_message(&CreateMessage::new(to, sender, body)).await;
         assert_eq!(word(&outcome), expected, "{to} {sender:?}");
     }
+    for (url, secs, expected) in [
+        ("not an address", 60, "rejected 400 21609"),
+        ("ftp://example.com/x", 60, "rejected 400 21609"),
+        ("https://example.com/x?y=1#rc=5", 0, "rejected 400 21624"),
+        ("https://example.com/x?y=1#rc=5", 36_001, "rejected 400 21624"),
+    ] {
+        let message = CreateMessage {
+            status_callback: Some(url),
+            validity_period_secs: Some(secs),
+            ..CreateMessage::new(to, FROM, "hi")
+        };
+        assert_eq!(word(&client.create_message(&message).await), expected, "{url} {secs}");
+    }
     let stranger = client_of(&format!("http://{}", carrier.addr()), "wrong");
     let outcome = send(&stranger, to).await;
     assert_eq!(word(&outcome), "rejected 401 20003");

@@ -122,6 +122,19 @@ async fn receipts_are_signed_and_tell_the_fate() {
 }
 
 #[tokio::test]
+async fn an_open_carrier_signs_with_the_password_it_was_shown() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let base = format!("http://{}", listener.local_addr().expect("bound"));
+    let mut posted = taker(listener, |_| 204);
+    let open = twilio::sandbox::Options { credentials: None, ..options(fast()) };
+    let carrier = Sandbox::start(open).await.expect("starts");
+    send(&carrier, &format!("{base}/status")).await;
+    let one = next(&mut posted).await;
+    let url = format!("{base}{}", one.path);
+    assert!(signature::validate(TOKEN, &url, &one.signature, Body::Form(&one.form)));
+}
+
+#[tokio::test]
 async fn a_receipt_nobody_takes_is_tried_again() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let base = format!("http://{}", listener.local_addr().expect("bound"));
