@@ -378,7 +378,10 @@ impl Run {
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        self.log.remove();
+        // A chunk that somebody else ends may still need the proof of what left.
+        if self.stop != Some(Stop::Fenced) {
+            self.log.remove();
+        }
     }
 
     async fn close(&self) -> Result<()> {
