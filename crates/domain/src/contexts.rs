@@ -1,6 +1,7 @@
 //! Why a text is sent: the registry of contexts. A context gives a text its category and says
 //! whether it may wake people up.
 
+use crate::lanes::Lane;
 use crate::permit::Category;
 
 /// One reason for texting.
@@ -10,23 +11,32 @@ pub struct Context {
     pub key: &'static str,
     /// What consent its texts need.
     pub category: Category,
+    /// Which texts it goes before.
+    pub lane: Lane,
     /// Somebody waits for it: it leaves at night too.
     pub passes_quiet_hours: bool,
 }
 
-const fn context(key: &'static str, category: Category, passes_quiet_hours: bool) -> Context {
-    Context { key, category, passes_quiet_hours }
+const fn context(
+    key: &'static str,
+    category: Category,
+    lane: Lane,
+    passes_quiet_hours: bool,
+) -> Context {
+    Context { key, category, lane, passes_quiet_hours }
 }
 
 /// Every context.
 pub const CONTEXTS: &[Context] = &[
-    context("campaign.marketing", Category::Marketing, false),
-    context("campaign.transactional", Category::Transactional, false),
-    context("campaign.test", Category::Transactional, true),
-    context("message.notification", Category::Transactional, false),
-    context("message.marketing", Category::Marketing, false),
-    context("message.urgent", Category::Transactional, true),
-    context("message.code", Category::Transactional, true),
+    context("campaign.marketing", Category::Marketing, Lane::Campaign, false),
+    context("campaign.transactional", Category::Transactional, Lane::Campaign, false),
+    context("campaign.test", Category::Transactional, Lane::Notification, true),
+    context("message.notification", Category::Transactional, Lane::Notification, false),
+    context("message.marketing", Category::Marketing, Lane::Notification, false),
+    context("message.reply", Category::Transactional, Lane::Reply, false),
+    context("message.reminder", Category::Transactional, Lane::Reminder, false),
+    context("message.urgent", Category::Transactional, Lane::Urgent, true),
+    context("message.code", Category::Transactional, Lane::Code, true),
 ];
 
 /// The context with this key.

@@ -12,6 +12,7 @@ use data_encoding::{Encoding, Specification};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::instant::Instant;
+use crate::lanes::Lane;
 use crate::seam::Dice;
 
 static BASE32: LazyLock<Encoding> = LazyLock::new(|| {
@@ -146,6 +147,14 @@ uuid_id!(
     ContactId, "ct"
 );
 uuid_id!(
+    /// A conversation with a phone.
+    ThreadId, "th"
+);
+uuid_id!(
+    /// A text that came in.
+    InboundId, "in"
+);
+uuid_id!(
     /// What a text comes from.
     SenderId, "snd"
 );
@@ -159,8 +168,37 @@ uuid_id!(
 );
 
 impl StreamId {
-    /// The endless stream of an account's texts sent through the API.
-    pub const API: Self = Self(1);
+    /// The endless streams every account has, one per lane.
+    pub const ENDLESS: [Self; 5] = [Self(1), Self(2), Self(3), Self(4), Self(5)];
+
+    /// The account's endless stream of this lane; `None` for campaigns, which have their own.
+    pub const fn of_lane(lane: Lane) -> Option<Self> {
+        match lane {
+            Lane::Notification => Some(Self(1)),
+            Lane::Code => Some(Self(2)),
+            Lane::Urgent => Some(Self(3)),
+            Lane::Reply => Some(Self(4)),
+            Lane::Reminder => Some(Self(5)),
+            Lane::Campaign => None,
+        }
+    }
+
+    /// The lane its texts go in.
+    pub const fn lane(self) -> Lane {
+        match self.0 {
+            1 => Lane::Notification,
+            2 => Lane::Code,
+            3 => Lane::Urgent,
+            4 => Lane::Reply,
+            5 => Lane::Reminder,
+            _ => Lane::Campaign,
+        }
+    }
+
+    /// It has no end: single texts, not a campaign.
+    pub fn is_endless(self) -> bool {
+        self.lane() != Lane::Campaign
+    }
 }
 
 /// The place of a message: its account, its stream and its position there, counted from 1.
@@ -216,13 +254,26 @@ mod tests {
         let now = Instant(1_795_225_200_000_000);
         let account = AccountId::new(now, &dice);
         let contact = ContactId::new(now, &dice);
-        let message = MessageId { account, stream: StreamId::API, ord: 42 };
+        let message = MessageId { account, stream: StreamId(1), ord: 42 };
         assert_eq!(AccountId::parse(&account.to_string()), Ok(account));
         assert_eq!(
             ContactId::parse(&contact.to_string().to_uppercase().replace("CT_", "ct_")),
             Ok(contact)
         );
         assert_eq!(MessageId::parse(&message.to_string()), Ok(message));
+    }
+
+    #[test]
+    fn every_lane_but_the_campaigns_has_its_endless_stream() {
+        for &lane in Lane::ALL {
+            let stream = StreamId::of_lane(lane);
+            assert_eq!(stream.map(StreamId::lane), Some(lane).filter(|_| stream.is_some()));
+            assert_eq!(stream.is_none(), lane == Lane::Campaign);
+        }
+        for stream in StreamId::ENDLESS {
+            assert_eq!(StreamId::of_lane(stream.lane()), Some(stream));
+        }
+        assert!(!StreamId(6).is_endless());
     }
 
     #[test]

@@ -4,10 +4,14 @@
 //! brings the facts and the present instant. Start with [`permit`] (may this text leave?),
 //! [`ledger`] (what does it cost?) and [`message`] (what has become of it?).
 
+pub mod backoff;
+pub mod breaker;
 pub mod campaign;
+pub mod carrier_errors;
 pub mod contexts;
 pub mod ids;
 pub mod instant;
+pub mod lanes;
 pub mod ledger;
 pub mod message;
 pub mod permit;

@@ -165,8 +165,10 @@ pub enum Fact {
     NotSent,
     /// Whether the carrier took it cannot be known.
     Lost,
-    /// Proven never accepted, by the time bound and two complete listings.
+    /// Proven never accepted, by the time bound and complete listings.
     Absent,
+    /// Proven never accepted, and still worth sending.
+    Requeued,
     /// The recipient opted out before it left.
     OptedOut,
     /// Its deadline passed before it left.
@@ -212,7 +214,8 @@ pub fn fold(now: State, fact: Fact) -> Step {
         Fact::Lost if now == State::Reserved => step(State::Unknown, Money::Keep),
         Fact::Lost => stay,
         Fact::Absent if now == State::Unknown => step(State::Absent, Money::Release),
-        Fact::Absent => stay,
+        Fact::Requeued if now == State::Unknown => step(State::Deferred, Money::Release),
+        Fact::Absent | Fact::Requeued => stay,
         // The owner's own word is evidence and is taken late too, hence also from `unknown`.
         Fact::Rejected if now.is_open() => step(State::Rejected, Money::Release),
         Fact::NotSent if now.is_open() => step(State::Deferred, Money::Release),
@@ -266,6 +269,7 @@ mod tests {
             Fact::NotSent,
             Fact::Lost,
             Fact::Absent,
+            Fact::Requeued,
             Fact::OptedOut,
             Fact::Expired,
             Fact::Canceled,
@@ -297,6 +301,8 @@ mod tests {
             (Accepted, Fact::Lost, Accepted, Money::Keep),
             (Unknown, Fact::Absent, Absent, Money::Release),
             (Reserved, Fact::Absent, Reserved, Money::Keep),
+            (Unknown, Fact::Requeued, Deferred, Money::Release),
+            (Reserved, Fact::Requeued, Reserved, Money::Keep),
             (Absent, Fact::Receipt(Receipt::Delivered), Delivered, Money::LateCharge),
             (Deferred, Fact::Accepted, Accepted, Money::LateCharge),
             (Canceled, Fact::Receipt(Receipt::Failed), Failed, Money::Keep),

@@ -60,6 +60,8 @@ words! {
         Retry = 20 "retry",
         /// Not a refusal: taken back unsent (a pause, a stopped server) and due again at once.
         TakenBack = 21 "taken_back",
+        /// Not a refusal: the carrier fails or refuses, and is left alone for a while.
+        Carrier = 22 "carrier",
     }
 }
 
@@ -100,8 +102,8 @@ pub struct Circumstances {
     pub context_enabled: bool,
     /// The stream is running.
     pub stream_running: bool,
-    /// The sender exists and is healthy.
-    pub sender_usable: bool,
+    /// Why the sender cannot send, in words, and when it is worth asking again.
+    pub sender_problem: Option<(Instant, String)>,
     /// What consent is needed.
     pub category: Category,
     /// Only a recorded opt-in will do: marketing, and every campaign.
@@ -195,12 +197,15 @@ fn batch_objection(around: &Circumstances) -> Option<Decision> {
         (around.subscription_valid, Rule::Subscription, "the subscription does not allow sending"),
         (around.context_enabled, Rule::Context, "the account has switched this kind of text off"),
         (around.stream_running, Rule::Campaign, "the campaign is not running"),
-        (around.sender_usable, Rule::Sender, "no usable sender"),
     ];
-    checks.into_iter().find(|(holds, ..)| !holds).map(|(_, rule, inputs)| match rule {
-        Rule::Context => refuse(rule, inputs),
-        _ => defer(later, rule, inputs),
-    })
+    let objection = checks.into_iter().find(|(holds, ..)| !holds);
+    let sender = || around.sender_problem.clone();
+    objection
+        .map(|(_, rule, inputs)| match rule {
+            Rule::Context => refuse(rule, inputs),
+            _ => defer(later, rule, inputs),
+        })
+        .or_else(|| sender().map(|(until, words)| defer(until, Rule::Sender, words)))
 }
 
 fn own_objection(around: &Circumstances, facts: &Facts) -> Option<Decision> {
@@ -284,7 +289,7 @@ mod tests {
             subscription_valid: true,
             context_enabled: true,
             stream_running: true,
-            sender_usable: true,
+            sender_problem: None,
             category: Category::Marketing,
             needs_opt_in: true,
             passes_quiet_hours: false,
@@ -328,7 +333,11 @@ mod tests {
             (|a, _| a.subscription_valid = false, "defer", Some(Rule::Subscription)),
             (|a, _| a.context_enabled = false, "refuse", Some(Rule::Context)),
             (|a, _| a.stream_running = false, "defer", Some(Rule::Campaign)),
-            (|a, _| a.sender_usable = false, "defer", Some(Rule::Sender)),
+            (
+                |a, _| a.sender_problem = Some((a.now, "paused".into())),
+                "defer",
+                Some(Rule::Sender),
+            ),
             (|_, f| f.text_problem = Some("x".into()), "refuse", Some(Rule::Template)),
             (|_, f| f.number_problem = Some("x".into()), "refuse", Some(Rule::Number)),
             (|_, f| f.blocked = true, "refuse", Some(Rule::Blocked)),

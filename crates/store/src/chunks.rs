@@ -46,6 +46,8 @@ pub struct Chunk {
     pub lease_until: Instant,
     /// Credits reserved at its claim.
     pub reserved: i64,
+    /// When it was claimed.
+    pub claimed_at: Instant,
 }
 
 /// Adds a chunk that is being claimed.
@@ -55,7 +57,6 @@ pub async fn insert_chunk(
     stream: StreamId,
     chunk: &Chunk,
 ) -> Result<()> {
-    let now = tx.now().0;
     let ords = spell_ords(&chunk.ords);
     tx.execute(
         "insert into chunk (account_id, stream_id, chunk_no, ords, mark, epoch, owner, lease_until,
@@ -71,7 +72,7 @@ pub async fn insert_chunk(
             chunk.owner.0.to_vec(),
             chunk.lease_until.0,
             chunk.reserved,
-            now,
+            chunk.claimed_at.0,
         ),
     )
     .await?;
@@ -183,16 +184,17 @@ pub async fn take_over(
 
 /// Chunks of a stream that somebody sends from.
 pub async fn list_open(tx: &mut Tx, account: AccountId, stream: StreamId) -> Result<Vec<Chunk>> {
-    let rows: Vec<(i64, String, i64, i64, Vec<u8>, i64, i64)> = tx
+    let rows: Vec<(i64, String, i64, i64, Vec<u8>, i64, i64, i64)> = tx
         .all(
-            "select chunk_no, ords, mark, epoch, owner, lease_until, reserved from chunk
+            "select chunk_no, ords, mark, epoch, owner, lease_until, reserved, claimed_at
+             from chunk
              where account_id = $1 and stream_id = $2 and state = 1 and state < 3
              order by chunk_no",
             (account.0, stream.0),
         )
         .await?;
     rows.into_iter()
-        .map(|(no, ords, mark, epoch, owner, lease_until, reserved)| {
+        .map(|(no, ords, mark, epoch, owner, lease_until, reserved, claimed_at)| {
             Ok(Chunk {
                 no,
                 ords: read_ords(&ords).ok_or_else(|| damaged("the texts of a chunk"))?,
@@ -201,6 +203,7 @@ pub async fn list_open(tx: &mut Tx, account: AccountId, stream: StreamId) -> Res
                 owner: Incarnation(uuid(owner)?),
                 lease_until: Instant(lease_until),
                 reserved,
+                claimed_at: Instant(claimed_at),
             })
         })
         .collect()

@@ -44,7 +44,8 @@ pub async fn record_consents(
         "insert into consent_event (account_id, phone, category, event_id, state, source, actor,
            evidence, at)
          select $1, r.phone, r.category, r.event_id, r.state, r.source, r.actor, r.evidence, $2
-         from {rows}",
+         from {rows} where true
+         on conflict (account_id, phone, category, event_id) do nothing",
         (account.0, now),
         rows,
     )

@@ -15,12 +15,15 @@ pub mod contacts;
 mod db;
 pub mod idempotency;
 pub mod messages;
+pub mod orphans;
 pub mod rates;
 pub mod recipients;
 pub mod senders;
 pub mod stories;
 pub mod streams;
 pub mod sweep;
+pub mod threads;
+pub mod unknowns;
 pub mod wallets;
 
 pub use db::{Db, Engine, Error, Options, Result, Rows, Sql, Tx, dialects, schema_version};

@@ -158,6 +158,10 @@ pub enum EventKind {
     Turned(State),
     /// A receipt with this status came.
     Receipt(State),
+    /// The carrier's listing held the text.
+    Listed,
+    /// The carrier's complete listing did not hold the text.
+    NotListed,
 }
 
 impl EventKind {
@@ -166,15 +170,18 @@ impl EventKind {
         match self {
             Self::Turned(state) => state.code(),
             Self::Receipt(state) => 100 + state.code(),
+            Self::Listed => 201,
+            Self::NotListed => 202,
         }
     }
 
     /// Reads [`Self::code`].
     pub fn from_code(code: i64) -> Option<Self> {
-        if code > 100 {
-            State::from_code(code - 100).map(Self::Receipt)
-        } else {
-            State::from_code(code).map(Self::Turned)
+        match code {
+            201 => Some(Self::Listed),
+            202 => Some(Self::NotListed),
+            101.. => State::from_code(code - 100).map(Self::Receipt),
+            _ => State::from_code(code).map(Self::Turned),
         }
     }
 }

@@ -34,6 +34,10 @@ pub struct Recipient {
     pub send_at: Instant,
     /// Not after.
     pub not_after: Instant,
+    /// The text it repeats, because the delivery of that one failed.
+    pub retry_of: Option<String>,
+    /// Which of these repetitions it is, from 1 for the first text.
+    pub tries: u16,
 }
 
 /// A recipient with what the gate must know of it, read where the credits are reserved.
@@ -74,14 +78,17 @@ pub async fn insert_recipients(
             list.iter().map(|one| one.problem.as_ref().map(|(_, words)| words.clone())),
         )
         .int("send_at", list.iter().map(|one| one.send_at.0))
-        .int("not_after", list.iter().map(|one| one.not_after.0));
+        .int("not_after", list.iter().map(|one| one.not_after.0))
+        .text("retry_of", list.iter().map(|one| one.retry_of.clone()))
+        .int("tries", list.iter().map(|one| i64::from(one.tries)));
     let added = tx
         .many(
             "insert into recipient (account_id, stream_id, ord, phone, contact_id, timezone,
                context, category, body, segments, price, problem_rule, problem, send_at, not_after,
-               created_at)
+               retry_of, tries, created_at)
              select $1, $2, r.ord, r.phone, r.contact_id, r.timezone, r.context, r.category,
-               r.body, r.segments, r.price, r.problem_rule, r.problem, r.send_at, r.not_after, $3
+               r.body, r.segments, r.price, r.problem_rule, r.problem, r.send_at, r.not_after,
+               r.retry_of, r.tries, $3
              from {rows}",
             (account.0, stream.0, now),
             rows,
@@ -104,6 +111,7 @@ type CandidateRow = (
     Option<String>,
     i64,
     i64,
+    Option<String>,
     i64,
     i64,
 );
@@ -112,7 +120,7 @@ type CandidateRow = (
 fn candidate_of(row: CandidateRow) -> Result<Candidate> {
     let (
         ord, phone, contact, timezone, context, category, body, segments, price, rule, words,
-        send_at, not_after, consent, blocked,
+        send_at, not_after, retry_of, tries, standing,
     ) = row;
     let recipient = Recipient {
         ord,
@@ -127,9 +135,12 @@ fn candidate_of(row: CandidateRow) -> Result<Candidate> {
         problem: rule.and_then(Rule::from_code).zip(words),
         send_at: Instant(send_at),
         not_after: Instant(not_after),
+        retry_of,
+        tries: u16::try_from(tries).map_err(|_| damaged("the tries of a text"))?,
     };
-    let consent = Consent::from_code(consent).ok_or_else(|| damaged("a consent"))?;
-    Ok(Candidate { recipient, consent, blocked: blocked == 1 })
+    // Consent and block came in one number: a row has sixteen columns at most.
+    let consent = Consent::from_code(standing / 2).ok_or_else(|| damaged("a consent"))?;
+    Ok(Candidate { recipient, consent, blocked: standing % 2 == 1 })
 }
 
 /// The next `limit` candidates after `position`, in order.
@@ -143,11 +154,12 @@ pub async fn candidates_after(
     let rows: Vec<CandidateRow> = tx
         .all(
             "select t.ord, t.phone, t.contact_id, t.timezone, t.context, t.category, t.body,
-               t.segments, t.price, t.problem_rule, t.problem, t.send_at, t.not_after,
+               t.segments, t.price, t.problem_rule, t.problem, t.send_at, t.not_after, t.retry_of,
+               t.tries,
                coalesce((select c.state from consent c
                  where c.account_id = t.account_id and c.phone = t.phone
-                   and c.category = t.category), 0),
-               coalesce((select k.blocked from contact k
+                   and c.category = t.category), 0) * 2
+               + coalesce((select k.blocked from contact k
                  where k.account_id = t.account_id and k.phone = t.phone), 0)
              from recipient t
              where t.account_id = $1 and t.stream_id = $2 and t.ord > $3 and t.ord <= $3 + $4
@@ -168,11 +180,12 @@ pub async fn candidates_at(
     let rows: Vec<CandidateRow> = tx
         .all_of(
             "select t.ord, t.phone, t.contact_id, t.timezone, t.context, t.category, t.body,
-               t.segments, t.price, t.problem_rule, t.problem, t.send_at, t.not_after,
+               t.segments, t.price, t.problem_rule, t.problem, t.send_at, t.not_after, t.retry_of,
+               t.tries,
                coalesce((select c.state from consent c
                  where c.account_id = t.account_id and c.phone = t.phone
-                   and c.category = t.category), 0),
-               coalesce((select k.blocked from contact k
+                   and c.category = t.category), 0) * 2
+               + coalesce((select k.blocked from contact k
                  where k.account_id = t.account_id and k.phone = t.phone), 0)
              from {rows}
              {join recipient as t on t.account_id = $1 and t.stream_id = $2 and t.ord = r.ord}

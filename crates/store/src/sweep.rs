@@ -2,8 +2,11 @@
 //! work itself is done account by account.
 
 use domain::campaign::State;
-use domain::ids::{AccountId, StreamId};
+use domain::ids::{AccountId, MessageId, StreamId};
+use domain::instant::Instant;
+use domain::message;
 
+use crate::damaged;
 use crate::db::{Result, Tx};
 
 /// A stream with work to do.
@@ -30,7 +33,8 @@ pub async fn streams_with_texts(tx: &mut Tx, limit: i64) -> Result<Vec<Place>> {
     let rows = tx
         .all(
             "select account_id, stream_id from stream
-             where state in ($1, $2) and position < total order by updated_at limit $3",
+             where state in ($1, $2) and position < total
+             order by case when stream_id < 100 then stream_id else 100 end, updated_at limit $3",
             (State::Running.code(), State::Draining.code(), limit),
         )
         .await?;
@@ -62,4 +66,130 @@ pub async fn streams_with_open_chunks(tx: &mut Tx, limit: i64) -> Result<Vec<Pla
         )
         .await?;
     Ok(places(rows))
+}
+
+/// A text of some account to a phone, as the search among a carrier's texts needs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TextTo {
+    /// Which text.
+    pub message: MessageId,
+    /// What it says.
+    pub body: String,
+    /// When it was intended.
+    pub created_at: Instant,
+    /// Where it stands; `None` when it was not taken up yet.
+    pub state: Option<message::State>,
+    /// The attempt it stands at; 0 when it was not taken up yet.
+    pub attempt: u16,
+    /// The carrier's id of it, when known.
+    pub sid: Option<String>,
+}
+
+type TextRow = (i64, i64, i64, String, i64, Option<i64>, Option<i64>, Option<String>);
+
+/// The newest texts to a phone, of all accounts: they share the carrier's account.
+pub async fn texts_to(tx: &mut Tx, phone: &str, limit: i64) -> Result<Vec<TextTo>> {
+    let rows: Vec<TextRow> = tx
+        .all(
+            "select t.account_id, t.stream_id, t.ord, coalesce(t.body, c.sealed_body, ''),
+               t.created_at, m.state, m.attempt, m.sid
+             from recipient t
+             left join message m on m.account_id = t.account_id and m.stream_id = t.stream_id
+               and m.ord = t.ord
+             left join campaign c on c.account_id = t.account_id and c.stream_id = t.stream_id
+             where t.phone = $1 order by t.created_at desc, t.ord desc limit $2",
+            (phone.to_owned(), limit),
+        )
+        .await?;
+    rows.into_iter()
+        .map(|(account, stream, ord, body, created_at, state, attempt, sid)| {
+            let state = state
+                .map(|code| {
+                    message::State::from_code(code).ok_or_else(|| damaged("the state of a message"))
+                })
+                .transpose()?;
+            Ok(TextTo {
+                message: MessageId { account: AccountId(account), stream: StreamId(stream), ord },
+                body,
+                created_at: Instant(created_at),
+                state,
+                attempt: u16::try_from(attempt.unwrap_or(0)).unwrap_or(u16::MAX),
+                sid,
+            })
+        })
+        .collect()
+}
+
+/// Accounts that own a sender with this address.
+pub async fn accounts_with_sender(tx: &mut Tx, address: &str) -> Result<Vec<AccountId>> {
+    let rows: Vec<(i64,)> = tx
+        .all(
+            "select account_id from sender where address = $1 order by account_id",
+            (address.to_owned(),),
+        )
+        .await?;
+    Ok(rows.into_iter().map(|(account,)| AccountId(account)).collect())
+}
+
+/// Some texts the carrier took whose last news came in `changed` and was not final: position,
+/// attempt and SID, from behind `after` on.
+pub async fn texts_without_end(
+    tx: &mut Tx,
+    place: Place,
+    after: i64,
+    changed: std::ops::Range<Instant>,
+    limit: i64,
+) -> Result<Vec<(i64, u16, String)>> {
+    let rows: Vec<(i64, i64, String)> = tx
+        .all(
+            "select ord, attempt, sid from message
+             where account_id = $1 and stream_id = $2 and ord > $3 and state in ($4, $5)
+               and updated_at >= $6 and updated_at < $7 and sid is not null
+             order by ord limit $8",
+            (
+                place.0.0,
+                place.1.0,
+                after,
+                message::State::Accepted.code(),
+                message::State::Sent.code(),
+                changed.start.0,
+                changed.end.0,
+                limit,
+            ),
+        )
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(ord, attempt, sid)| (ord, u16::try_from(attempt).unwrap_or(u16::MAX), sid))
+        .collect())
+}
+
+/// Streams in which the carrier took texts that had no final news yet.
+pub async fn streams_without_end(tx: &mut Tx, limit: i64) -> Result<Vec<Place>> {
+    let rows = tx
+        .all(
+            "select distinct account_id, stream_id from tally
+             where state in ($1, $2) and n > 0 limit $3",
+            (message::State::Accepted.code(), message::State::Sent.code(), limit),
+        )
+        .await?;
+    Ok(places(rows))
+}
+
+/// Which of these SIDs are bound to a text to their phone, given as `(phone, sid)`.
+pub async fn known_sids(tx: &mut Tx, pairs: &[(String, String)]) -> Result<Vec<String>> {
+    let rows = crate::db::Rows::of(pairs.len())
+        .text("phone", pairs.iter().map(|(phone, _)| phone.clone()))
+        .text("sid", pairs.iter().map(|(_, sid)| sid.clone()));
+    let found: Vec<(String,)> = tx
+        .all_of(
+            "select m.sid from {rows}
+             join recipient t on t.phone = r.phone
+             join message m on m.account_id = t.account_id and m.stream_id = t.stream_id
+               and m.ord = t.ord and m.sid = r.sid",
+            (),
+            rows,
+        )
+        .await?;
+    Ok(found.into_iter().map(|(sid,)| sid).collect())
 }

@@ -3,8 +3,8 @@
 //! - [`both_engines!`] turns one test body into two tests, `…::sqlite` and `…::postgres`.
 //! - [`Engine`] is what such a body receives: the address of its own empty database.
 //! - [`sqlite`] and [`postgres::database`] give such an address to tests that want one engine.
-//! - [`postgres::Cluster`] is the private server behind it; the binary `cluster` starts one for
-//!   all test processes of a run.
+//! - [`postgres::Cluster`] is the private server behind it (the crate `cluster`); the binary of
+//!   that name starts one for all test processes of a run.
 //!
 //! This crate knows nothing of tables, SQL or Ledgerline's own types: it must stay usable from the
 //! tests of every other crate. How tests are organised is told in `docs/TESTING.md`.

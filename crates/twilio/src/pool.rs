@@ -25,7 +25,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
 
 use crate::io::{Mark, Meter, MeteredTcp, Stream};
@@ -72,6 +72,27 @@ impl Origin {
     }
 }
 
+/// Whose certificates a pool believes.
+pub(crate) struct Trust(RootCertStore);
+
+impl Default for Trust {
+    /// The public web's authorities.
+    fn default() -> Self {
+        Self(RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() })
+    }
+}
+
+impl Trust {
+    /// Only these authorities, each a certificate in DER; `None` when one is not.
+    pub fn only<'a>(authorities: impl Iterator<Item = &'a [u8]>) -> Option<Self> {
+        let mut roots = RootCertStore::empty();
+        for der in authorities {
+            roots.add(CertificateDer::from_slice(der)).ok()?;
+        }
+        Some(Self(roots))
+    }
+}
+
 /// A request that can be written more than once, should its first connection prove stale.
 pub(crate) struct Outgoing<'a> {
     pub method: Method,
@@ -98,9 +119,14 @@ pub(crate) struct Pool {
 impl Pool {
     /// A pool of at most `connections_max` connections; `None` when the origin's host cannot stand
     /// in a header or a certificate.
-    pub fn new(origin: Origin, connections_max: usize, connect_timeout: Duration) -> Option<Self> {
+    pub fn new(
+        origin: Origin,
+        trust: Trust,
+        connections_max: usize,
+        connect_timeout: Duration,
+    ) -> Option<Self> {
         let tls = if origin.tls {
-            Some((tls_connector(), ServerName::try_from(origin.host.clone()).ok()?))
+            Some((tls_connector(trust), ServerName::try_from(origin.host.clone()).ok()?))
         } else {
             None
         };
@@ -263,13 +289,12 @@ fn nothing_written(kind: FailureKind) -> Exchange {
     Exchange { bytes_written: 0, ended: Ended::Failed(kind) }
 }
 
-fn tls_connector() -> TlsConnector {
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+fn tls_connector(trust: Trust) -> TlsConnector {
     let mut config =
         ClientConfig::builder_with_provider(Arc::new(crypto::ring::default_provider()))
             .with_safe_default_protocol_versions()
             .expect("ring offers the default protocol versions")
-            .with_root_certificates(roots)
+            .with_root_certificates(trust.0)
             .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     TlsConnector::from(Arc::new(config))
@@ -397,7 +422,8 @@ mod tests {
     async fn linked() -> (Link, Peer) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-        let pool = Pool::new(Origin::of(&url).unwrap(), 1, Duration::from_secs(5)).unwrap();
+        let origin = Origin::of(&url).unwrap();
+        let pool = Pool::new(origin, Trust::default(), 1, Duration::from_secs(5)).unwrap();
         let Ok(link) = pool.dial().await else { panic!("it listens") };
         (link, listener.accept().unwrap().0)
     }

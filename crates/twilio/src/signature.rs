@@ -45,6 +45,15 @@ pub fn validate(auth_token: &str, url: &str, signature: &str, body: Body<'_>) ->
     })
 }
 
+/// Whether `signature` was made with any of these auth tokens.
+///
+/// Only the primary token signs, and promoting the secondary one swaps them at once, so a receiver
+/// accepts the present and the previous token for a while (FACTS 3.3, rule 7). Every token is
+/// tried, so the time taken does not tell which one matched. No tokens accept nothing.
+pub fn validate_any(auth_tokens: &[&str], url: &str, signature: &str, body: Body<'_>) -> bool {
+    auth_tokens.iter().fold(false, |found, token| found | validate(token, url, signature, body))
+}
+
 /// The signature Twilio puts on a request to `url` with these form parameters (none for a GET or a
 /// raw body). The URL is signed as given, without its fragment.
 pub fn sign<S: AsRef<str>>(auth_token: &str, url: &str, params: &[(S, S)]) -> String {
@@ -151,6 +160,26 @@ mod tests {
         ];
         for (url, expected) in cases {
             assert_eq!(other_port(url).as_deref(), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn any_of_the_tokens_opens() {
+        let url = "https://hooks.example/status";
+        let params = vec![("To".to_owned(), "+15105550123".to_owned())];
+        let signature = sign("previous", url, &params);
+        let form = Body::Form(&params);
+        #[rustfmt::skip]
+        let cases: [(&[&str], bool); 6] = [
+            (&["previous"], true),
+            (&["present", "previous"], true),
+            (&["previous", "present"], true),
+            (&["present", "next"], false),
+            (&["", "present"], false),
+            (&[], false),
+        ];
+        for (tokens, valid) in cases {
+            assert_eq!(validate_any(tokens, url, &signature, form), valid, "{tokens:?}");
         }
     }
 

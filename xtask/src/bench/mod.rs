@@ -12,7 +12,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
-use testkit::postgres::Cluster;
+use cluster::Cluster;
 
 use processes::{Cost, Program, get};
 

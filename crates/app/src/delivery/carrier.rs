@@ -3,11 +3,14 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use domain::instant::Instant;
+use domain::message::Receipt;
 use domain::rates::SenderKind;
-use twilio::client::Client;
-use twilio::outcome::Outcome;
-use twilio::wire::{CreateMessage, Sender};
+use twilio::client::{ApiError, Client};
+use twilio::outcome::{FailureKind, NotSentReason, Outcome};
+use twilio::wire::{CreateMessage, ListFilter, MessageResource, Sender};
 
+use super::receipts::meaning;
 use super::senders::From;
 
 /// A future that a trait object can return.
@@ -35,6 +38,66 @@ pub struct Outgoing<'a> {
 pub trait Carrier: Send + Sync {
     /// Sends one text.
     fn send<'a>(&'a self, text: Outgoing<'a>, mark: Mark) -> Answer<'a>;
+
+    /// The texts it took since `since`, newest first; to one phone, or all of them.
+    fn list<'a>(&'a self, to: Option<&'a str>, since: Instant) -> Search<'a, Listing>;
+
+    /// The newest texts it took: one page of its list.
+    fn newest(&self) -> Search<'_, Vec<Listed>>;
+
+    /// One text by the carrier's id; `None` when the carrier does not know it.
+    fn fetch<'a>(&'a self, sid: &'a str) -> Search<'a, Option<Listed>>;
+}
+
+/// A question whose answer changes nothing.
+pub type Search<'a, T> = Pin<Box<dyn Future<Output = Result<T, Unanswered>> + Send + 'a>>;
+
+/// A carrier did not answer a question.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{words}")]
+pub struct Unanswered {
+    /// Why, in words.
+    pub words: String,
+    /// There was an answer, only not to this question.
+    pub refused: bool,
+}
+
+/// What a carrier says it took.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// The texts, newest first.
+    pub texts: Vec<Listed>,
+    /// Nothing that was asked for is missing.
+    pub complete: bool,
+}
+
+/// A text as the carrier has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// The carrier's id.
+    pub sid: String,
+    /// To whom.
+    pub to: String,
+    /// What it came from: a service, else a number.
+    pub sender: String,
+    /// Its text.
+    pub body: String,
+    /// Where it stands; `None` for texts that came in.
+    pub receipt: Option<Receipt>,
+    /// The carrier's error code, or 0.
+    pub code: i64,
+    /// When the carrier took it, to the second.
+    pub created_at: Instant,
+}
+
+/// A trial account puts this before every text.
+const TRIAL_PREFIX: &str = "Sent from your Twilio trial account - ";
+
+impl Listed {
+    /// Whether this is the text `body`.
+    pub fn says(&self, body: &str) -> bool {
+        self.body == body || self.body.strip_prefix(TRIAL_PREFIX) == Some(body)
+    }
 }
 
 /// Knows everything that ever reached the carrier, the requests of dead processes included. Only a
@@ -65,4 +128,87 @@ impl Carrier for Client {
             self.create_message_marked(&message, mark).await
         })
     }
+
+    fn list<'a>(&'a self, to: Option<&'a str>, since: Instant) -> Search<'a, Listing> {
+        Box::pin(async move {
+            let filter = ListFilter { to, page_size: Some(PAGE_TEXTS), ..ListFilter::default() };
+            let mut page = self.list_messages(&filter).await?;
+            let mut listing = Listing::default();
+            for _ in 0..PAGES_MAX {
+                let texts: Vec<Listed> = page.messages.iter().filter_map(listed).collect();
+                let passed = texts.last().is_some_and(|text| text.created_at < since);
+                listing.texts.extend(texts.into_iter().filter(|text| text.created_at >= since));
+                let Some(next) = page.next_page_uri.take().filter(|_| !passed) else {
+                    listing.complete = true;
+                    break;
+                };
+                page = self.next_page(&next).await?;
+            }
+            Ok(listing)
+        })
+    }
+
+    fn newest(&self) -> Search<'_, Vec<Listed>> {
+        Box::pin(async move {
+            let filter = ListFilter { page_size: Some(100), ..ListFilter::default() };
+            Ok(self.list_messages(&filter).await?.messages.iter().filter_map(listed).collect())
+        })
+    }
+
+    fn fetch<'a>(&'a self, sid: &'a str) -> Search<'a, Option<Listed>> {
+        Box::pin(async move {
+            let Ok(sid) = sid.parse() else { return Ok(None) };
+            Ok(self.find_message(&sid).await?.as_ref().and_then(listed))
+        })
+    }
+}
+
+/// Texts on one page of a listing; Twilio gives at most this many.
+const PAGE_TEXTS: u16 = 1000;
+/// Pages read for one listing at most.
+const PAGES_MAX: usize = 30;
+
+fn listed(one: &MessageResource) -> Option<Listed> {
+    Some(Listed {
+        sid: one.message_sid()?.to_string(),
+        to: one.to.clone()?,
+        sender: one.messaging_service_sid.clone().or_else(|| one.from.clone()).unwrap_or_default(),
+        body: one.body.clone().unwrap_or_default(),
+        receipt: one.message_status().and_then(meaning),
+        code: one.error_code.unwrap_or(0),
+        created_at: one.created_at()?,
+    })
+}
+
+impl std::convert::From<ApiError> for Unanswered {
+    fn from(error: ApiError) -> Self {
+        let refused = !matches!(error, ApiError::NoAnswer(_));
+        Self { words: error.to_string(), refused }
+    }
+}
+
+/// A carrier that was named without what it takes to reach it: nothing is sent there.
+pub struct Unreachable;
+
+impl Carrier for Unreachable {
+    fn send<'a>(&'a self, _: Outgoing<'a>, _: Mark) -> Answer<'a> {
+        let reason = NotSentReason::NothingWritten(FailureKind::Connect);
+        Box::pin(async move { Outcome::NotSent { reason } })
+    }
+
+    fn list<'a>(&'a self, _: Option<&'a str>, _: Instant) -> Search<'a, Listing> {
+        Box::pin(async { Err(no_credentials()) })
+    }
+
+    fn newest(&self) -> Search<'_, Vec<Listed>> {
+        Box::pin(async { Err(no_credentials()) })
+    }
+
+    fn fetch<'a>(&'a self, _: &'a str) -> Search<'a, Option<Listed>> {
+        Box::pin(async { Err(no_credentials()) })
+    }
+}
+
+fn no_credentials() -> Unanswered {
+    Unanswered { words: "the carrier's credentials are missing".to_owned(), refused: true }
 }

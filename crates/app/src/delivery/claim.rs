@@ -20,13 +20,18 @@ use store::recipients::{self, Candidate};
 use store::streams::{self, Stream};
 use store::{Error, Result, Tx, accounts, campaigns};
 
+use super::dispatch::Desk;
 use super::gate::{Gate, Permit, Verdict};
+use super::orphans;
 use super::senders::{self, From};
 use super::stages;
 use crate::finance::credits::OpenWallet;
 
 /// How long an unaffordable text of an endless stream waits before the gate is asked again.
 const UNFUNDED_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a text waits for a sender before the gate is asked again.
+const UNUSABLE_WAIT: Duration = Duration::from_secs(60);
 
 /// Who claims, and how much.
 #[derive(Clone, Debug)]
@@ -69,6 +74,8 @@ pub struct Claimed {
     pub from: From,
     /// What consent they need.
     pub category: Option<Category>,
+    /// For each text, the carrier and SID of an orphan that is it already.
+    pub adopted: Vec<Option<(String, String)>>,
 }
 
 /// What came of a claim.
@@ -102,14 +109,22 @@ pub async fn claim(
     account: AccountId,
     stream: StreamId,
     piece: Piece,
-    who: &Claimant,
+    desk: &Desk,
 ) -> Result<Claim> {
+    let who = &desk.claimant;
     let before = streams::lock_stream(tx, account, stream).await?;
     if !before.state.may_claim() {
         return Ok(Claim::Nothing);
     }
-    let setting = setting(tx, account, &before, who).await?;
-    let limit = who.chunk_texts(setting.from.as_ref());
+    let setting = setting(tx, account, &before, desk).await?;
+    if let Some(claim) = standstill(tx, account, stream, &setting).await? {
+        return Ok(claim);
+    }
+    let mut limit = who.chunk_texts(setting.from.as_ref());
+    if setting.from.as_ref().is_some_and(|from| desk.routes.on_trial(from, tx.now())) {
+        // One text tries a carrier that failed; the others wait for what comes of it.
+        limit = 1;
+    }
     let batch = candidates(tx, account, &before, piece, limit).await?;
     if batch.candidates.is_empty() {
         return Ok(Claim::Nothing);
@@ -128,8 +143,30 @@ pub async fn claim(
     judged.write(tx, account, &before, &mut wallet, who, setting).await
 }
 
+/// A list does not start on its way while nothing can leave: it waits, whole, and pauses when a
+/// person must mend something. Single texts are judged, so that each says what it waits for.
+async fn standstill(
+    tx: &mut Tx,
+    account: AccountId,
+    stream: StreamId,
+    setting: &Setting,
+) -> Result<Option<Claim>> {
+    if stream.is_endless() {
+        return Ok(None);
+    }
+    if setting.needs_mending {
+        let reason = Some(PauseReason::Sender);
+        let turned = stages::apply(tx, account, stream, Event::Pause, reason).await?;
+        return Ok(Some(turned.map_or(Claim::Nothing, |_| Claim::Decided)));
+    }
+    let waits = setting.around.sender_problem.is_some() || !setting.around.installation_open;
+    Ok(waits.then_some(Claim::Nothing))
+}
+
 /// What a claim needs to know of the account and the campaign.
 struct Setting {
+    /// The sender cannot send until somebody mends something.
+    needs_mending: bool,
     around: Circumstances,
     home: jiff::tz::TimeZone,
     body: Arc<str>,
@@ -137,19 +174,22 @@ struct Setting {
     category: Option<Category>,
 }
 
-async fn setting(
-    tx: &mut Tx,
-    account: AccountId,
-    stream: &Stream,
-    who: &Claimant,
-) -> Result<Setting> {
+async fn setting(tx: &mut Tx, account: AccountId, stream: &Stream, desk: &Desk) -> Result<Setting> {
     let owner = accounts::account(tx, account).await?;
     let campaign = match stream.id {
-        StreamId::API => None,
+        id if id.is_endless() => None,
         id => Some(campaigns::campaign(tx, account, id).await?),
     };
     let wanted = campaign.as_ref().and_then(|campaign| campaign.sender);
-    let from = senders::choose(tx, account, wanted, who.installation_sender.as_ref()).await?;
+    let shared = desk.claimant.installation_sender.as_ref();
+    let from = senders::choose(tx, account, wanted, shared).await?;
+    let blocked = from.as_ref().map(|from| desk.routes.blocked(from, tx.now()));
+    let needs_mending =
+        blocked.as_ref().is_none_or(|blocked| blocked.as_ref().is_some_and(|blocked| blocked.held));
+    let sender_problem = match blocked {
+        None => Some((tx.now() + UNUSABLE_WAIT, "no usable sender".to_owned())),
+        Some(blocked) => blocked.map(|blocked| (blocked.until, blocked.reason)),
+    };
     let category = campaign.as_ref().map(|campaign| campaign.category);
     let around = Circumstances {
         now: tx.now(),
@@ -158,7 +198,7 @@ async fn setting(
         subscription_valid: true,
         context_enabled: true,
         stream_running: true,
-        sender_usable: from.is_some(),
+        sender_problem,
         category: category.unwrap_or(Category::Transactional),
         needs_opt_in: campaign.is_some(),
         passes_quiet_hours: false,
@@ -169,7 +209,7 @@ async fn setting(
     let home = quiet_hours::zone(&owner.timezone)
         .map_err(|_| Error::Damaged(format!("the time zone {:?}", owner.timezone)))?;
     let body = campaign.and_then(|campaign| campaign.sealed_body).unwrap_or_default();
-    Ok(Setting { around, home, body: body.into(), from, category })
+    Ok(Setting { needs_mending, around, home, body: body.into(), from, category })
 }
 
 async fn candidates(
@@ -336,13 +376,19 @@ impl Judged {
             owner: who.owner,
             lease_until: tx.now() + who.lease,
             reserved,
+            claimed_at: tx.now(),
         };
         chunks::insert_chunk(tx, account, before.id, &chunk).await?;
         let key = format!("reserve:{}:{}", before.id, chunk.no);
         let texts = i64::try_from(permits.len()).unwrap_or(i64::MAX);
         wallet.hold(tx, key, reserved, texts).await?;
         let category = setting.category;
-        Ok(Claim::Chunk(Box::new(Claimed { chunk, permits, from, category })))
+        let texts: Vec<(String, String)> = permits
+            .iter()
+            .map(|permit| (permit.phone().to_owned(), permit.body().to_owned()))
+            .collect();
+        let adopted = orphans::adoptable(tx, &texts).await?;
+        Ok(Claim::Chunk(Box::new(Claimed { chunk, permits, from, category, adopted })))
     }
 }
 

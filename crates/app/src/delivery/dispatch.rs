@@ -22,15 +22,17 @@ use domain::seam::{Clock, Dice};
 use domain::token::Secret;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use store::{Db, Result, accounts, chunks, consents, streams};
-use twilio::outcome::Outcome;
 
-use super::carrier::{Carrier, Outgoing, Witness};
+use super::bounds::Bounds;
+use super::carrier::{Outgoing, Witness};
 use super::claim::{Claimant, Claimed};
 use super::gate::Permit;
+use super::outcomes;
 use super::pace::Paces;
 use super::record::{Report, record};
+use super::routes::{Blocked, Routes};
 use super::stages;
-use super::throttle::{Throttle, Throttles};
+use super::throttle::Throttles;
 use super::wire_log::{WireLog, WireLogs};
 
 /// Everything delivery works with.
@@ -42,7 +44,11 @@ pub struct Desk {
     /// Chance.
     pub dice: Arc<dyn Dice>,
     /// Who takes the texts.
-    pub carrier: Arc<dyn Carrier>,
+    pub routes: Routes,
+    /// How long things may take.
+    pub bounds: Bounds,
+    /// A text the carrier took is asked about when it had no final news for so long.
+    pub poll_after: Duration,
     /// Knows all that ever reached the carrier, where there is such a one.
     pub witness: Option<Arc<dyn Witness>>,
     /// Signs receipt tokens.
@@ -68,15 +74,10 @@ impl Desk {
     }
 }
 
-/// The longest a text may wait at the carrier's (FACTS: 1 to 36,000 s); campaigns: four hours.
-const VALIDITY: Duration = Duration::from_secs(4 * 3600);
 /// A beat at least this often, so that the lease lives and a stop is heard.
 const BEAT_MAX: Duration = Duration::from_secs(1);
 /// A lease is treated as over this long before it ends.
 const LEASE_MARGIN: Duration = Duration::from_secs(5);
-/// First wait before a text that was not sent is tried again, doubled each time up to the last.
-const RETRY_FIRST: Duration = Duration::from_secs(30);
-const RETRY_LAST: Duration = Duration::from_secs(300);
 
 /// Why a run takes up no more texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +95,6 @@ struct Run {
     account: AccountId,
     stream: StreamId,
     claimed: Claimed,
-    throttle: Arc<Throttle>,
     log: WireLog,
     /// Texts of the chunk that were begun; all others are provably unsent.
     begun: usize,
@@ -145,7 +145,6 @@ pub async fn dispatch(
     claimed: Claimed,
     log: WireLog,
 ) {
-    let throttle = desk.throttles.of(&claimed.from.address, claimed.from.segments_per_second);
     let mark = usize::try_from(claimed.chunk.mark).unwrap_or(0);
     let texts = claimed.permits.len();
     let leash = Leash {
@@ -157,7 +156,6 @@ pub async fn dispatch(
         account,
         stream,
         claimed,
-        throttle,
         log,
         begun: 0,
         mark,
@@ -217,14 +215,22 @@ impl Run {
         while self.stop.is_none() && self.begun < self.mark {
             let index = self.begun;
             self.begun += 1;
-            let permit = &self.claimed.permits[index];
+            let permit = self.claimed.permits[index].clone();
             if self.opted_out[index] {
                 self.done += 1;
                 let report = Report::new(permit.ord(), permit.attempt(), Fact::OptedOut);
                 self.reports.push(report.because(Rule::OptOut, "opted out before it left"));
                 continue;
             }
-            return Some(self.send(index, permit.clone()));
+            if let Some((carrier, sid)) = self.claimed.adopted[index].take() {
+                self.done += 1;
+                let words = format!("the carrier took it already, as {sid}");
+                let mut report = Report::new(permit.ord(), permit.attempt(), Fact::Accepted);
+                (report.sid, report.adopted) = (Some(sid), Some(carrier));
+                self.reports.push(report.because(Rule::Duplicate, words));
+                continue;
+            }
+            return Some(self.send(index, permit));
         }
         None
     }
@@ -249,7 +255,7 @@ impl Run {
         let reports = std::mem::take(&mut self.reports);
         let (desk, account, stream) = (Arc::clone(&self.desk), self.account, self.stream);
         let chunk = self.claimed.chunk.clone();
-        let category = self.claimed.category;
+        let (category, from) = (self.claimed.category, self.claimed.from.clone());
         let ahead: Vec<(usize, String)> = (self.begun..mark)
             .map(|index| (index, self.claimed.permits[index].phone().to_owned()))
             .collect();
@@ -265,6 +271,9 @@ impl Run {
                         .await?;
                 let mut orders = standing_orders(&mut tx, account, stream).await?;
                 orders.fenced = !ours;
+                if desk.routes.blocked(&from, tx.now()).is_some() {
+                    orders.stop = orders.stop.or(Some(Stop::TakeBack));
+                }
                 orders.opted_out = opted_out(&mut tx, account, category, &ahead).await?;
                 tx.commit().await?;
                 Ok(orders)
@@ -315,17 +324,21 @@ impl Run {
     }
 
     fn send(&self, index: usize, permit: Permit) -> Sending {
-        let (desk, throttle) = (Arc::clone(&self.desk), Arc::clone(&self.throttle));
+        let desk = Arc::clone(&self.desk);
         let (log, leash) = (self.log.clone(), Arc::clone(&self.leash));
         let from = self.claimed.from.clone();
         let message = MessageId { account: self.account, stream: self.stream, ord: permit.ord() };
         Box::pin(async move {
-            let wait = throttle.book(desk.clock.now(), permit.segments());
-            if !wait.is_zero() {
-                tokio::time::sleep(wait).await;
-            }
-            let now = desk.clock.now();
+            let lane = message.stream.lane();
             let report = |fact| Report::new(permit.ord(), permit.attempt(), fact);
+            let place = match desk.routes.place(&from, desk.clock.now()) {
+                Ok(place) => place,
+                Err(blocked) => return waits(&desk, report(Fact::NotSent), blocked),
+            };
+            let throttle = desk.throttles.of(&place.from.address, place.from.segments_per_second);
+            throttle.turn(&*desk.clock, lane, message.account, permit.segments()).await;
+            let _slot = place.line.slot(lane).await;
+            let now = desk.clock.now();
             if leash.is_over(now) {
                 let words = "taken back before it left";
                 return report(Fact::NotSent).because(Rule::TakenBack, words);
@@ -334,21 +347,25 @@ impl Run {
                 let words = format!("its deadline was {}", permit.not_after());
                 return report(Fact::Expired).because(Rule::Deadline, words);
             }
+            let way = match desk.routes.choose(&from, now) {
+                Ok(way) => way,
+                Err(blocked) => return waits(&desk, report(Fact::NotSent), blocked),
+            };
             let callback = desk.public_url.as_ref().map(|base| {
                 let token = desk.secret.receipt_token(message, permit.attempt());
                 format!("{base}/hooks/twilio/status/{token}#rc=5&rp=all")
             });
-            let left = permit.not_after().since(now).min(VALIDITY).as_secs().max(1);
+            let validity = permit.not_after().since(now).min(desk.bounds.validity(lane));
             let text = Outgoing {
                 to: permit.phone(),
-                from: &from,
+                from: &way.from,
                 body: permit.body(),
                 status_callback: callback.as_deref(),
-                validity_secs: u32::try_from(left).unwrap_or(u32::MAX),
+                validity_secs: u32::try_from(validity.as_secs().max(1)).unwrap_or(u32::MAX),
             };
             let mark = Box::new(move || log.note(index));
-            let outcome = desk.carrier.send(text, mark).await;
-            report_of(&desk, message, permit.attempt(), outcome)
+            let outcome = way.line.carrier.send(text, mark).await;
+            outcomes::report(&desk, &way, message, permit.attempt(), now, outcome)
         })
     }
 
@@ -435,41 +452,10 @@ async fn opted_out(
     Ok(indexes.collect())
 }
 
-fn report_of(desk: &Desk, message: MessageId, attempt: u16, outcome: Outcome) -> Report {
-    let report = |fact| Report::new(message.ord, attempt, fact);
-    let stops_account = outcome.stops_carrier_account();
-    let report = match outcome {
-        Outcome::Accepted { sid, .. } => {
-            Report { sid: Some(sid.to_string()), ..report(Fact::Accepted) }
-        }
-        Outcome::Rejected { code, http, message } if stops_account => {
-            let words = format!("the carrier refused our credentials ({http}, {code}): {message}");
-            let retry_at = desk.clock.now() + RETRY_LAST;
-            Report { retry_at, code: i64::from(code), ..report(Fact::NotSent) }
-                .because(Rule::Sender, words)
-        }
-        Outcome::Rejected { code, message, .. } => {
-            let code = i64::from(code);
-            Report { code, ..report(Fact::Rejected) }.because(Rule::Number, message)
-        }
-        Outcome::NotSent { reason } => {
-            let retry_at = desk.clock.now() + retry_wait(desk, attempt);
-            Report { retry_at, ..report(Fact::NotSent) }.because(Rule::Retry, reason.to_string())
-        }
-        Outcome::Unknown { reason } => report(Fact::Lost).because(Rule::Retry, reason.to_string()),
-    };
-    tracing::debug!(
-        component = "dispatch", account = %message.account, campaign = %message.stream,
-        message = %message, attempt, fact = ?report.fact, sid = report.sid, code = report.code,
-        "a call ended"
-    );
-    report
-}
-
-/// 30 s, 60 s, 120 s … at most 300 s, each up to a fifth shorter or longer.
-fn retry_wait(desk: &Desk, attempt: u16) -> Duration {
-    let doubled = RETRY_FIRST.saturating_mul(1 << attempt.saturating_sub(1).min(8));
-    let base = u64::try_from(doubled.min(RETRY_LAST).as_millis()).unwrap_or(u64::MAX);
-    let jitter = desk.dice.below(base * 2 / 5 + 1);
-    Duration::from_millis(base - base / 5 + jitter).clamp(RETRY_FIRST, RETRY_LAST)
+/// A text that no carrier may be called for: it waits until one may.
+fn waits(desk: &Desk, mut report: Report, blocked: Blocked) -> Report {
+    let spread = Duration::from_millis(desk.dice.below(10_000));
+    report.retry_at = blocked.until + spread;
+    let rule = if blocked.held { Rule::Sender } else { Rule::Carrier };
+    report.because(rule, blocked.reason)
 }

@@ -7,17 +7,26 @@
 //! [`takeover`] picks up what a dead process left. [`stages`] moves a stream from state to state;
 //! [`worker`] keeps it all going.
 
+pub mod bounds;
 pub mod carrier;
 pub mod claim;
 pub mod dispatch;
 pub mod gate;
 pub mod integrity;
+pub mod orphans;
+pub mod outcomes;
 pub mod pace;
+pub mod poll;
 pub mod receipts;
+pub mod reconcile;
 pub mod record;
+pub mod redelivery;
+pub mod routes;
 pub mod senders;
+pub mod slots;
 pub mod stages;
 pub mod takeover;
 pub mod throttle;
+pub mod watchman;
 pub mod wire_log;
 pub mod worker;

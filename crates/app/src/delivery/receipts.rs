@@ -5,14 +5,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use domain::carrier_errors;
 use domain::ids::{AccountId, MessageId, StreamId};
 use domain::message::{Fact, Receipt};
+use store::Result;
 use store::combiner::Combiner;
-use store::{Db, Result};
 use twilio::wire::MessageStatus;
 
+use super::dispatch::Desk;
 use super::record::{Report, record};
-use super::stages;
+use super::{redelivery, senders, stages};
 
 /// One status callback, its signature checked and its token opened.
 #[derive(Clone, Debug)]
@@ -53,17 +55,16 @@ pub const fn meaning(status: MessageStatus) -> Option<Receipt> {
 }
 
 /// Starts taking receipts.
-pub fn start(db: Db) -> Receipts {
-    let db = Arc::new(db);
+pub fn start(desk: Arc<Desk>) -> Receipts {
     Combiner::start(move |batch: Vec<ReceiptIn>| {
-        let db = Arc::clone(&db);
-        async move { keep_batch(&db, batch).await }
+        let desk = Arc::clone(&desk);
+        async move { keep_batch(&desk, batch).await }
     })
 }
 
 type Place = (AccountId, StreamId);
 
-async fn keep_batch(db: &Db, batch: Vec<ReceiptIn>) -> Vec<std::result::Result<(), NotKept>> {
+async fn keep_batch(desk: &Desk, batch: Vec<ReceiptIn>) -> Vec<std::result::Result<(), NotKept>> {
     let mut places: BTreeMap<Place, Vec<usize>> = BTreeMap::new();
     for (index, one) in batch.iter().enumerate() {
         places.entry((one.message.account, one.message.stream)).or_default().push(index);
@@ -71,7 +72,7 @@ async fn keep_batch(db: &Db, batch: Vec<ReceiptIn>) -> Vec<std::result::Result<(
     let mut answers = vec![Ok(()); batch.len()];
     for (place, indexes) in places {
         let reports: Vec<Report> = indexes.iter().map(|&index| report_of(&batch[index])).collect();
-        if let Err(error) = keep(db, place, &reports).await {
+        if let Err(error) = keep(desk, place, &reports).await {
             tracing::error!(
                 component = "receipts", account = %place.0, campaign = %place.1,
                 receipts = reports.len(), %error, "receipts could not be kept"
@@ -92,9 +93,15 @@ fn report_of(one: &ReceiptIn) -> Report {
     }
 }
 
-async fn keep(db: &Db, (account, stream): Place, reports: &[Report]) -> Result<()> {
-    let mut tx = db.begin().await?;
+/// Keeps what receipts, or the carrier's own list, say about texts of one stream.
+pub(super) async fn keep(desk: &Desk, place: Place, reports: &[Report]) -> Result<()> {
+    let (account, stream) = place;
+    let mut tx = desk.db.begin().await?;
+    let ledge = redelivery::prepare(&mut tx, place, reports).await?;
     let recorded = record(&mut tx, account, stream, reports).await?;
+    if let Some(before) = ledge {
+        redelivery::send_again(&mut tx, account, before, &recorded.failed).await?;
+    }
     tx.commit().await?;
     if recorded.late > 0 {
         tracing::error!(
@@ -102,9 +109,12 @@ async fn keep(db: &Db, (account, stream): Place, reports: &[Report]) -> Result<(
             "texts turned out to have left after their credits were released"
         );
     }
+    for (ord, code) in &recorded.failed {
+        hold_back(desk, MessageId { account, stream, ord: *ord }, *code).await?;
+    }
     // A receipt that decides the last unknown text may complete a campaign that drains.
     if recorded.turned > 0 {
-        let mut tx = db.begin().await?;
+        let mut tx = desk.db.begin().await?;
         let drains = store::streams::find_stream(&mut tx, account, stream)
             .await?
             .is_some_and(|stream| stream.state == domain::campaign::State::Draining);
@@ -112,6 +122,25 @@ async fn keep(db: &Db, (account, stream): Place, reports: &[Report]) -> Result<(
             stages::advance(&mut tx, account, stream).await?;
         }
         tx.commit().await?;
+    }
+    Ok(())
+}
+
+/// A text that failed because its sender, or our account at the carrier, is barred: the next ones
+/// would fail alike, so nothing more leaves that way for a while.
+async fn hold_back(desk: &Desk, message: MessageId, code: i64) -> Result<()> {
+    let Some(what) = carrier_errors::hold(code) else { return Ok(()) };
+    let MessageId { account, stream, .. } = message;
+    let shared = desk.claimant.installation_sender.as_ref();
+    let mut tx = desk.db.read().await?;
+    let wanted = match stream {
+        stream if stream.is_endless() => None,
+        stream => store::campaigns::campaign(&mut tx, account, stream).await?.sender,
+    };
+    if let Some(from) = senders::choose(&mut tx, account, wanted, shared).await? {
+        let meaning = carrier_errors::find(code).map_or("", |error| error.meaning.as_str());
+        let words = format!("{message} was not delivered ({code}): {meaning}");
+        desk.routes.hold_sender(&from, desk.clock.now(), what, &words);
     }
     Ok(())
 }

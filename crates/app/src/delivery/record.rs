@@ -8,13 +8,17 @@
 
 use std::collections::BTreeMap;
 
-use domain::ids::{AccountId, StreamId};
+use domain::carrier_errors::{self, Class};
+use domain::ids::{AccountId, MessageId, StreamId};
 use domain::instant::Instant;
 use domain::message::{Fact, Money, Receipt, State, fold};
-use domain::permit::Rule;
+use domain::permit::{Category, Consent, Rule};
+use store::consents::{self, ConsentEvent};
 use store::messages::{self, EventKind, Message, MessageEvent, TallyChange};
-use store::{Result, Tx, audit, chunks};
+use store::unknowns::{self, UnknownText};
+use store::{Result, Tx, audit, chunks, orphans, recipients};
 
+use super::reconcile::first_look;
 use crate::finance::credits::{Decided, OpenWallet};
 
 /// Something learnt about one message.
@@ -34,12 +38,39 @@ pub struct Report {
     pub retry_at: Instant,
     /// The rule behind it, with its inputs in words.
     pub why: Option<(Rule, String)>,
+    /// For [`Fact::Lost`]: what the search for the text needs.
+    pub lost: Option<Lost>,
+    /// The carrier's text was found before ours was sent: whose orphan it was.
+    pub adopted: Option<String>,
+}
+
+/// When and where a text of unknown fate may have left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// The carrier; empty when that is unknown too.
+    pub carrier: String,
+    /// Nothing of it was written before this instant.
+    pub since: Instant,
+    /// Nothing of it is written after this instant.
+    pub dead_at: Instant,
+    /// From here on its absence may be proven.
+    pub resolve_by: Instant,
 }
 
 impl Report {
     /// A report of `fact` without particulars.
     pub const fn new(ord: i64, attempt: u16, fact: Fact) -> Self {
-        Self { ord, attempt, fact, sid: None, code: 0, retry_at: Instant(0), why: None }
+        Self {
+            ord,
+            attempt,
+            fact,
+            sid: None,
+            code: 0,
+            retry_at: Instant(0),
+            why: None,
+            lost: None,
+            adopted: None,
+        }
     }
 
     /// Adds the rule behind it.
@@ -57,6 +88,8 @@ pub struct Recorded {
     pub turned: usize,
     /// Messages that turned out to have left after their credits had been released.
     pub late: usize,
+    /// Messages whose delivery failed just now: position and the carrier's code.
+    pub failed: Vec<(i64, i64)>,
 }
 
 #[derive(Default)]
@@ -68,6 +101,10 @@ struct Turns {
     late: Vec<Turn>,
     per_chunk: BTreeMap<i64, i64>,
     deferred: BTreeMap<i64, Option<Instant>>,
+    unknown: BTreeMap<i64, Option<(u16, Lost)>>,
+    opted_out: BTreeMap<i64, i64>,
+    adopted: Vec<(i64, String, String)>,
+    failed: Vec<(i64, i64)>,
     tallies: TallyChange,
     turned: usize,
 }
@@ -113,6 +150,9 @@ impl Turns {
         if let Fact::Receipt(receipt) = report.fact {
             self.evidence.push(receipt_event(report, receipt));
         }
+        if let (Some(carrier), Some(sid)) = (&report.adopted, &report.sid) {
+            self.adopted.push((message.ord, carrier.clone(), sid.clone()));
+        }
         let mut touched = step.state != before;
         if message.sid.is_none() && report.sid.is_some() {
             message.sid.clone_from(&report.sid);
@@ -128,10 +168,26 @@ impl Turns {
             if until.is_some() || before == State::Deferred {
                 self.deferred.insert(message.ord, until);
             }
+            self.take_search(message, before, report);
+            if is_opt_out(report.code) {
+                self.opted_out.insert(message.ord, report.code);
+            }
+            if matches!(step.state, State::Undelivered | State::Failed) {
+                self.failed.push((message.ord, report.code));
+            }
         }
         self.take_money(message, step.money);
         if touched {
             self.changed.insert(message.ord, message.clone());
+        }
+    }
+
+    fn take_search(&mut self, message: &Message, before: State, report: &Report) {
+        if message.state == State::Unknown {
+            let lost = report.lost.clone().map(|lost| (message.attempt, lost));
+            self.unknown.insert(message.ord, lost);
+        } else if before == State::Unknown {
+            self.unknown.insert(message.ord, None);
         }
     }
 
@@ -164,11 +220,47 @@ impl Turns {
         messages::undefer(tx, account, stream, &taken_off).await?;
         let decided: Vec<(i64, i64)> = std::mem::take(&mut self.per_chunk).into_iter().collect();
         chunks::reduce_open(tx, account, stream, &decided).await?;
-        let recorded = Recorded { turned: self.turned, late: self.late.len() };
+        self.write_search(tx, account, stream).await?;
+        let failed = std::mem::take(&mut self.failed);
+        let recorded = Recorded { turned: self.turned, late: self.late.len(), failed };
         self.move_money(tx, account, stream).await?;
         messages::insert_events(tx, account, stream, &self.evidence).await?;
         messages::change_tallies(tx, account, stream, &self.tallies).await?;
+        suppress(tx, account, stream, &self.opted_out).await?;
+        for (ord, carrier, sid) in &self.adopted {
+            let message = MessageId { account, stream, ord: *ord };
+            orphans::adopt_orphan(tx, carrier, sid, message).await?;
+        }
         Ok(recorded)
+    }
+
+    async fn write_search(
+        &mut self,
+        tx: &mut Tx,
+        account: AccountId,
+        stream: StreamId,
+    ) -> Result<()> {
+        let all = std::mem::take(&mut self.unknown);
+        let found: Vec<i64> =
+            all.iter().filter(|(_, lost)| lost.is_none()).map(|(ord, _)| *ord).collect();
+        let lost: Vec<UnknownText> = all
+            .into_iter()
+            .filter_map(|(ord, lost)| Some((ord, lost?)))
+            .map(|(ord, (attempt, lost))| UnknownText {
+                message: MessageId { account, stream, ord },
+                attempt,
+                carrier: lost.carrier,
+                since: lost.since,
+                dead_at: lost.dead_at,
+                resolve_by: lost.resolve_by,
+                next_look: first_look(lost.dead_at, lost.resolve_by),
+                looks: 0,
+                negatives: 0,
+                negative_at: Instant(0),
+            })
+            .collect();
+        unknowns::save_unknowns(tx, account, stream, &lost).await?;
+        unknowns::drop_unknowns(tx, account, stream, &found).await
     }
 
     async fn move_money(
@@ -218,6 +310,47 @@ impl Turns {
             detail: turn.message.why.clone(),
         }));
     }
+}
+
+/// The carrier's own codes for a recipient who said no to it.
+fn is_opt_out(code: i64) -> bool {
+    carrier_errors::class_of(code) == Class::OptedOut
+}
+
+/// Recipients the carrier refused because they opted out there are opted out here, of everything.
+async fn suppress(
+    tx: &mut Tx,
+    account: AccountId,
+    stream: StreamId,
+    opted_out: &BTreeMap<i64, i64>,
+) -> Result<()> {
+    if opted_out.is_empty() {
+        return Ok(());
+    }
+    let ords: Vec<i64> = opted_out.keys().copied().collect();
+    let mut events = Vec::new();
+    for one in recipients::candidates_at(tx, account, stream, &ords).await? {
+        let message = MessageId { account, stream, ord: one.recipient.ord };
+        for &category in Category::ALL {
+            events.push(ConsentEvent {
+                id: event_id(message, category),
+                phone: one.recipient.phone.clone(),
+                category,
+                state: Consent::OptedOut,
+                source: "carrier".to_owned(),
+                actor: "carrier".to_owned(),
+                evidence: format!("{message} refused with {}", opted_out[&message.ord]),
+            });
+        }
+    }
+    events.sort_by(|a, b| (&a.phone, a.category.code()).cmp(&(&b.phone, b.category.code())));
+    consents::record_consents(tx, account, &events).await
+}
+
+fn event_id(message: MessageId, category: Category) -> [u8; 16] {
+    let parts = [&b"carrier opt-out"[..], &message.to_bytes(), &category.code().to_be_bytes()];
+    let hash = domain::ledger::leaf(&parts);
+    hash[..16].try_into().expect("a hash is longer")
 }
 
 /// The whole amount of some turns, and their leaves in the order an audit finds them.

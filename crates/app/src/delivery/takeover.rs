@@ -17,8 +17,9 @@ use store::chunks::{self, Chunk};
 use store::messages::Message;
 use store::{Result, Tx, campaigns, messages, recipients};
 
+use super::bounds::REQUEST_MAX;
 use super::dispatch::Desk;
-use super::record::{Report, record};
+use super::record::{Lost, Report, record};
 use super::stages;
 use super::wire_log::Owner;
 
@@ -99,6 +100,14 @@ async fn take_over_chunk(
         let handed_over = log.as_ref().is_none_or(|log| log.get(index).copied().unwrap_or(true));
         below_mark && handed_over
     });
+    // A process that may still live writes nothing after its lease and its longest request.
+    let dead_at = if proof { tx.now() } else { chunk.lease_until + REQUEST_MAX };
+    let lost = Lost {
+        carrier: String::new(),
+        since: taken.claimed_at,
+        dead_at,
+        resolve_by: desk.bounds.resolve_by(stream.lane(), dead_at),
+    };
     let arrived = if proof { arrived(desk, &mut tx, account, stream, &left).await? } else { None };
     for message in left.iter().chain(&unsent) {
         let report = |fact| Report::new(message.ord, message.attempt, fact);
@@ -106,7 +115,8 @@ async fn take_over_chunk(
             && arrived.as_ref().is_none_or(|arrived| arrived.contains(&message.ord));
         if may_have_left {
             found.unknown += 1;
-            reports.push(report(Fact::Lost).because(Rule::Retry, "its process ended meanwhile"));
+            let lost = Report { lost: Some(lost.clone()), ..report(Fact::Lost) };
+            reports.push(lost.because(Rule::Retry, "its process ended meanwhile"));
         } else {
             found.unsent += 1;
             let words = "its process ended before it left";
@@ -134,7 +144,7 @@ async fn arrived(
     let ords: Vec<i64> = texts.iter().map(|message| message.ord).collect();
     let list = recipients::candidates_at(tx, account, stream, &ords).await?;
     let shared = match stream {
-        StreamId::API => None,
+        id if id.is_endless() => None,
         id => campaigns::campaign(tx, account, id).await?.sealed_body,
     };
     let taken = list.into_iter().map(|candidate| candidate.recipient).filter(|one| {

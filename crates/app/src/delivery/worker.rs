@@ -17,8 +17,12 @@ use super::dispatch::{Desk, dispatch};
 use super::wire_log::WireLog;
 use super::{stages, takeover};
 
-/// Chunks this process sends from at once.
-const CHUNKS_MAX: usize = 16;
+/// Chunks this process sends from at once; most are small, because their senders are slow.
+const CHUNKS_MAX: usize = 256;
+/// Texts in these chunks.
+const TEXTS_MAX: usize = 16_000;
+/// Claims for lists in one look: what matters more than lists is looked for in between.
+const LIST_CLAIMS_MAX: usize = 8;
 /// Chunks of one stream at once; more only hide the database's latency.
 const CHUNKS_OF_STREAM_MAX: usize = 4;
 /// A slower sender gets one chunk at a time.
@@ -31,19 +35,28 @@ const PLACES_MAX: i64 = 200;
 
 type Place = (AccountId, StreamId);
 
-/// Chunks this process sends from, per stream, with the pace of their sender.
+/// A chunk this process sends from.
+#[derive(Clone, Copy)]
+struct Held {
+    no: i64,
+    /// Segments per second of its sender.
+    pace: u32,
+    texts: usize,
+}
+
+/// Chunks this process sends from, per stream.
 #[derive(Default)]
-struct Busy(Mutex<HashMap<Place, Vec<(i64, u32)>>>);
+struct Busy(Mutex<HashMap<Place, Vec<Held>>>);
 
 impl Busy {
-    fn add(&self, place: Place, chunk: i64, pace: u32) {
-        self.0.lock().expect("no panic inside").entry(place).or_default().push((chunk, pace));
+    fn add(&self, place: Place, chunk: Held) {
+        self.0.lock().expect("no panic inside").entry(place).or_default().push(chunk);
     }
 
     fn remove(&self, place: Place, chunk: i64) {
         let mut all = self.0.lock().expect("no panic inside");
         if let Some(chunks) = all.get_mut(&place) {
-            chunks.retain(|(no, _)| *no != chunk);
+            chunks.retain(|held| held.no != chunk);
             if chunks.is_empty() {
                 all.remove(&place);
             }
@@ -52,20 +65,41 @@ impl Busy {
 
     fn has_room(&self, place: Place) -> bool {
         let all = self.0.lock().expect("no panic inside");
+        let chunks = all.values().map(Vec::len).sum::<usize>();
+        let texts = all.values().flatten().map(|held| held.texts).sum::<usize>();
+        // Lists leave a quarter for everything that matters more.
+        let share = |most: usize| if place.1.is_endless() { most } else { most / 4 * 3 };
+        if chunks >= share(CHUNKS_MAX) || texts >= share(TEXTS_MAX) {
+            return false;
+        }
         let Some(chunks) = all.get(&place) else {
             return true;
         };
-        let slow = chunks.iter().any(|(_, pace)| *pace < PACE_OF_MANY_CHUNKS);
+        let slow = chunks.iter().any(|held| held.pace < PACE_OF_MANY_CHUNKS);
         !slow && chunks.len() < CHUNKS_OF_STREAM_MAX
     }
 
-    fn total(&self) -> usize {
-        self.0.lock().expect("no panic inside").values().map(Vec::len).sum()
+    /// Whether nothing more can be claimed at all.
+    fn is_full(&self) -> bool {
+        let all = self.0.lock().expect("no panic inside");
+        let texts = all.values().flatten().map(|held| held.texts).sum::<usize>();
+        all.values().map(Vec::len).sum::<usize>() >= CHUNKS_MAX || texts >= TEXTS_MAX
+    }
+
+    /// Texts on their way per account.
+    fn per_account(&self) -> HashMap<AccountId, usize> {
+        let all = self.0.lock().expect("no panic inside");
+        let mut sums = HashMap::new();
+        for ((account, _), chunks) in all.iter() {
+            *sums.entry(*account).or_default() +=
+                chunks.iter().map(|held| held.texts).sum::<usize>();
+        }
+        sums
     }
 
     fn holds(&self, place: Place, chunk: i64) -> bool {
         let all = self.0.lock().expect("no panic inside");
-        all.get(&place).is_some_and(|chunks| chunks.iter().any(|(no, _)| *no == chunk))
+        all.get(&place).is_some_and(|chunks| chunks.iter().any(|held| held.no == chunk))
     }
 }
 
@@ -83,7 +117,7 @@ pub async fn run(desk: Arc<Desk>, call: Arc<Notify>) {
         let claimed = found.as_ref().copied().unwrap_or(0);
         log_failure("worker", found.map(drop));
         while running.try_join_next().is_some() {}
-        if claimed == 0 || busy.total() >= CHUNKS_MAX {
+        if claimed == 0 || busy.is_full() {
             tokio::select! {
                 () = call.notified() => {}
                 () = tokio::time::sleep(LOOK) => {}
@@ -109,7 +143,8 @@ async fn take_over(desk: &Desk, busy: &Busy) -> Result<()> {
     Ok(())
 }
 
-/// One look: each stream with work is served once, so that none starves another.
+/// One look: each stream with work is served once, so that none starves another; by lanes, and
+/// within a lane the account with the fewest texts on their way first.
 async fn look(
     desk: &Arc<Desk>,
     busy: &Arc<Busy>,
@@ -128,11 +163,19 @@ async fn look(
         tx.commit().await?;
     }
     let mut claimed = 0;
-    let pieces = [(due, Piece::Due), (next, Piece::Next)];
-    for (place, piece) in
-        pieces.into_iter().flat_map(|(places, piece)| places.into_iter().map(move |p| (p, piece)))
-    {
-        if busy.total() >= CHUNKS_MAX || !busy.has_room(place) {
+    let mut list_claims = 0;
+    let on_way = busy.per_account();
+    let due = due.into_iter().map(|place| (place, Piece::Due));
+    let mut pieces: Vec<(Place, Piece)> =
+        due.chain(next.into_iter().map(|place| (place, Piece::Next))).collect();
+    pieces.sort_by_key(|((account, stream), _)| {
+        (stream.lane(), on_way.get(account).copied().unwrap_or(0))
+    });
+    for (place, piece) in pieces {
+        if !place.1.is_endless() {
+            list_claims += 1;
+        }
+        if list_claims > LIST_CLAIMS_MAX || !busy.has_room(place) {
             continue;
         }
         match take_up(desk, place, piece, busy, call, running).await {
@@ -156,7 +199,7 @@ async fn take_up(
 ) -> Result<bool> {
     let (account, stream) = place;
     let mut tx = desk.db.begin().await?;
-    let claim = claim(&mut tx, account, stream, piece, &desk.claimant).await?;
+    let claim = claim(&mut tx, account, stream, piece, desk).await?;
     match claim {
         Claim::Nothing => {
             tx.commit().await?;
@@ -169,7 +212,8 @@ async fn take_up(
         Claim::Chunk(claimed) => {
             let log = begin_log(desk, place, &claimed)?;
             let no = claimed.chunk.no;
-            busy.add(place, no, claimed.from.segments_per_second);
+            let (pace, texts) = (claimed.from.segments_per_second, claimed.permits.len());
+            busy.add(place, Held { no, pace, texts });
             if let Err(error) = tx.commit().await {
                 // Committed or not, this process sends nothing of it; a takeover finds out.
                 busy.remove(place, no);

@@ -6,38 +6,33 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use domain::ids::Incarnation;
-use domain::rates::SenderKind;
 use domain::seam::{Clock, Dice};
 use domain::token::Secret;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use store::{Db, Options, accounts};
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
-use twilio::client::{Client, Config, Timeouts};
 use twilio::sandbox::{self, Sandbox};
 
-use super::settings::{Settings, Twilio};
+use super::carriers::{self, installation_sender, sandbox_record, start_sandbox};
+use super::settings::Settings;
 use crate::delivery::carrier::Witness;
 use crate::delivery::claim::Claimant;
 use crate::delivery::dispatch::Desk;
 use crate::delivery::pace::Paces;
 use crate::delivery::receipts::{self, Receipts};
+use crate::delivery::routes::Routes;
 use crate::delivery::senders::From;
 use crate::delivery::throttle::Throttles;
 use crate::delivery::wire_log::WireLogs;
-use crate::delivery::worker;
+use crate::delivery::{orphans, watchman, worker};
+use crate::flow::inbound::{self, Inbox};
 use crate::flow::messages::{self, Intakes};
 use crate::flow::timer;
 
-/// Requests to the carrier at once (third-party limit sheets: Twilio allows about 100).
-const CARRIER_REQUESTS_MAX: usize = 64;
-const LEASE: Duration = Duration::from_secs(30);
 const CHUNK_TEXTS_MAX: i64 = 1000;
 const WINDOW_MAX: usize = 250;
-/// The sandbox sends from this number at this pace when an account has no sender of its own.
-const SANDBOX_NUMBER: &str = "+15005550006";
-const SANDBOX_SEGMENTS_PER_SECOND: u32 = 250;
 const TIMER_LOOK: Duration = Duration::from_millis(250);
 
 /// The running application, shared by all its entries.
@@ -62,8 +57,10 @@ pub struct App {
     pub intakes: Intakes,
     /// Where this server is reached, without a slash at its end.
     pub public_url: String,
-    /// Signs the carrier's webhooks.
-    pub carrier_token: SecretString,
+    /// Takes texts in that come from outside.
+    pub inbox: Inbox,
+    /// One of these signs each of the carriers' webhooks.
+    pub carrier_tokens: Vec<SecretString>,
     /// The carrier inside this process, if no other one is set.
     pub sandbox: Option<Sandbox>,
     _lock: Option<std::fs::File>,
@@ -93,18 +90,14 @@ impl App {
             let (twilio, sandbox) = start_sandbox(&secret, knobs, record, &clock, &dice).await?;
             (twilio, Some(sandbox))
         };
-        let client = Client::new(Config {
-            base: twilio.api_base.clone(),
-            account_sid: twilio.account_sid.clone(),
-            username: twilio.account_sid.clone(),
-            password: twilio.auth_token.clone(),
-            concurrency: CARRIER_REQUESTS_MAX,
-            timeouts: Timeouts::default(),
-        })?;
+        let routes = Routes::new(carriers::lines(&settings, &twilio)?);
+        for (carrier, words) in carriers::missing(&settings, &twilio) {
+            routes.hold_line(carrier, clock.now(), words);
+        }
         let incarnation = Incarnation::new(clock.now(), &*dice);
         let claimant = Claimant {
             owner: incarnation,
-            lease: LEASE,
+            lease: settings.bounds.lease,
             installation_sender: installation_sender(&settings),
             texts_max: CHUNK_TEXTS_MAX,
             window_max: WINDOW_MAX,
@@ -113,7 +106,9 @@ impl App {
             db: db.clone(),
             clock: Arc::clone(&clock),
             dice: Arc::clone(&dice),
-            carrier: Arc::new(client),
+            routes,
+            bounds: settings.bounds.clone(),
+            poll_after: settings.poll_after,
             witness: sandbox.as_ref().map(|one| Arc::new(one.memory()) as Arc<dyn Witness>),
             secret: secret.clone(),
             public_url: Some(public_url.clone()),
@@ -124,10 +119,11 @@ impl App {
             stopping: AtomicBool::new(false),
         });
         Ok(Arc::new(Self {
-            receipts: receipts::start(db.clone()),
+            receipts: receipts::start(Arc::clone(&desk)),
             intakes: messages::start_intakes(db.clone()),
             call: Arc::new(Notify::new()),
-            carrier_token: twilio.auth_token,
+            inbox: inbound::start(db.clone(), Arc::clone(&dice)),
+            carrier_tokens: carriers::webhook_tokens(&settings, &twilio),
             settings,
             db,
             clock,
@@ -153,14 +149,20 @@ impl App {
     /// Starts the workers.
     pub fn start_workers(self: &Arc<Self>) -> Workers {
         let (desk, call) = (Arc::clone(&self.desk), Arc::clone(&self.call));
-        let worker = tokio::spawn(worker::run(desk, call));
-        let timer = tokio::spawn(Arc::clone(self).run_timer());
-        Workers { app: Arc::clone(self), worker, timer }
+        let tasks = vec![
+            tokio::spawn(watchman::run(Arc::clone(&desk), Arc::clone(&call))),
+            tokio::spawn(async move {
+                orphans::stand_guard(&desk).await;
+                worker::run(desk, call).await;
+            }),
+            tokio::spawn(Arc::clone(self).run_timer()),
+        ];
+        Workers { app: Arc::clone(self), tasks }
     }
 
     async fn run_timer(self: Arc<Self>) {
         while !self.desk.stopping.load(Ordering::Relaxed) {
-            let look = timer::look(&self.db, self.installation_sender(), self.is_sandboxed());
+            let look = timer::look(&self.desk, self.is_sandboxed());
             match look.await {
                 Ok(true) => self.call.notify_one(),
                 Ok(false) => {}
@@ -176,8 +178,7 @@ impl App {
 /// The running workers.
 pub struct Workers {
     app: Arc<App>,
-    worker: JoinHandle<()>,
-    timer: JoinHandle<()>,
+    tasks: Vec<JoinHandle<()>>,
 }
 
 impl Workers {
@@ -185,7 +186,7 @@ impl Workers {
     pub async fn stop(self) {
         self.app.desk.stopping.store(true, Ordering::SeqCst);
         self.app.call.notify_one();
-        for task in [self.worker, self.timer] {
+        for task in self.tasks {
             if let Err(error) = task.await {
                 tracing::error!(component = "app", %error, "a worker ended badly");
             }
@@ -247,78 +248,4 @@ fn state_dir(settings: &Settings, db: &Db) -> PathBuf {
     }
     let user = rustix::process::getuid().as_raw();
     std::env::temp_dir().join(format!("ledgerline-wire-{user}"))
-}
-
-/// The sandbox's record outlives a killed server, as a real carrier's does.
-fn sandbox_record(state_dir: &Path, db: &Db, secret: &Secret) -> PathBuf {
-    if let Some(path) = db.path() {
-        let mut name = path.as_os_str().to_owned();
-        name.push(".sandbox.jsonl");
-        return PathBuf::from(name);
-    }
-    // Databases on servers share a directory; the installation tells their records apart.
-    let name = data_encoding::HEXLOWER.encode(&secret.mac("sandbox record", &[])[..8]);
-    state_dir.join(format!("sandbox-{name}.jsonl"))
-}
-
-/// What texts of accounts without senders leave from, as set.
-pub fn installation_sender(settings: &Settings) -> Option<From> {
-    let Some(twilio) = &settings.twilio else {
-        return Some(From {
-            kind: SenderKind::LongCode,
-            address: SANDBOX_NUMBER.to_owned(),
-            segments_per_second: settings
-                .segments_per_second
-                .unwrap_or(SANDBOX_SEGMENTS_PER_SECOND),
-        });
-    };
-    // A carrier other than Twilio's own is a sandbox or a test rig; it sets no pace.
-    let own = twilio.api_base == super::settings::TWILIO_API_BASE;
-    let pace = |kind: SenderKind| {
-        let usual = if own { kind.segments_per_second() } else { SANDBOX_SEGMENTS_PER_SECOND };
-        settings.segments_per_second.unwrap_or(usual)
-    };
-    let from = |kind: SenderKind, address: &String| From {
-        kind,
-        address: address.clone(),
-        segments_per_second: pace(kind),
-    };
-    match (&twilio.messaging_service_sid, &twilio.phone_number) {
-        (Some(sid), _) => Some(from(SenderKind::MessagingService, sid)),
-        (None, Some(number)) if number.len() <= 8 => Some(from(SenderKind::ShortCode, number)),
-        (None, Some(number)) => Some(from(SenderKind::LongCode, number)),
-        (None, None) => None,
-    }
-}
-
-async fn start_sandbox(
-    secret: &Secret,
-    knobs: sandbox::Knobs,
-    record: PathBuf,
-    clock: &Arc<dyn Clock>,
-    dice: &Arc<dyn Dice>,
-) -> anyhow::Result<(Twilio, Sandbox)> {
-    let hex = |bytes: &[u8]| data_encoding::HEXLOWER.encode(bytes);
-    let account_sid = format!("AC{}", hex(&secret.mac("sandbox account", &[])[..16]));
-    if let Some(parent) = record.parent() {
-        std::fs::create_dir_all(parent)?;
-    }
-    let auth_token: SecretString = hex(&secret.mac("sandbox token", &[])[..16]).into();
-    let sandbox = Sandbox::start(sandbox::Options {
-        bind: ([127, 0, 0, 1], 0).into(),
-        credentials: Some((account_sid.clone(), auth_token.expose_secret().to_owned())),
-        knobs,
-        record: Some(record),
-        clock: Arc::clone(clock),
-        dice: Arc::clone(dice),
-    })
-    .await?;
-    let twilio = Twilio {
-        account_sid,
-        auth_token,
-        messaging_service_sid: None,
-        phone_number: Some(SANDBOX_NUMBER.to_owned()),
-        api_base: format!("http://{}", sandbox.addr()),
-    };
-    Ok((twilio, sandbox))
 }

@@ -1,6 +1,7 @@
 //! Where the outside asks: HTTP, Twilio's hooks, the progress page, the command line.
 
 pub mod app;
+pub mod carriers;
 pub mod cli;
 pub mod http;
 pub mod settings;

@@ -1,13 +1,18 @@
 //! Settings: defaults, then a TOML file, then the environment. A bad one stops start-up with a
 //! sentence that names it.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use domain::lanes::Lane;
 use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
+
+use crate::delivery::bounds::Bounds;
 
 /// What the settings say.
 #[derive(Clone, Debug)]
@@ -25,8 +30,16 @@ pub struct Settings {
     pub state_dir: Option<PathBuf>,
     /// `LEDGERLINE_SEGMENTS_PER_SECOND`: the pace of the sender of accounts that have none.
     pub segments_per_second: Option<u32>,
+    /// How long things may take.
+    pub bounds: Bounds,
+    /// `LEDGERLINE_POLL_AFTER_SECONDS`: a text the carrier took is asked about when it had no
+    /// final receipt for so long.
+    pub poll_after: Duration,
     /// The carrier's account; without it the sandbox carrier serves.
     pub twilio: Option<Twilio>,
+    /// The account that is used while the first one refuses or fails: the same settings with
+    /// `TWILIO_BACKUP_` before their names.
+    pub backup: Option<Twilio>,
 }
 
 /// A Twilio account.
@@ -34,8 +47,13 @@ pub struct Settings {
 pub struct Twilio {
     /// `TWILIO_ACCOUNT_SID`.
     pub account_sid: String,
-    /// `TWILIO_AUTH_TOKEN`.
-    pub auth_token: SecretString,
+    /// `TWILIO_AUTH_TOKEN`: signs webhooks, and opens the API when there is no key. `None` when
+    /// it is missing: the server runs and sends nothing.
+    pub auth_token: Option<SecretString>,
+    /// `TWILIO_PREVIOUS_AUTH_TOKEN`: webhooks may still be signed with it while it is rotated.
+    pub previous_auth_token: Option<SecretString>,
+    /// `TWILIO_API_KEY_SID` and `TWILIO_API_KEY_SECRET`: open the API instead of the token.
+    pub api_key: Option<(String, SecretString)>,
     /// `TWILIO_MESSAGING_SERVICE_SID`: what texts of accounts without senders leave from.
     pub messaging_service_sid: Option<String>,
     /// `TWILIO_PHONE_NUMBER`: the same, if there is no service.
@@ -43,6 +61,11 @@ pub struct Twilio {
     /// `TWILIO_API_BASE`.
     pub api_base: String,
 }
+
+/// The longest validity period Twilio takes (FACTS: 1 to 36,000 s).
+const VALIDITY_MAX: u32 = 36_000;
+/// Twilio sends its receipts within seconds to minutes.
+const POLL_AFTER: Duration = Duration::from_secs(15 * 60);
 
 /// Twilio's own address.
 pub const TWILIO_API_BASE: &str = "https://api.twilio.com";
@@ -62,7 +85,7 @@ fn bad(name: &str, problem: impl Into<String>) -> SettingError {
 }
 
 #[derive(Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 struct Raw {
     database_url: String,
     bind: String,
@@ -70,11 +93,15 @@ struct Raw {
     operator_key: Option<String>,
     state_dir: Option<PathBuf>,
     segments_per_second: Option<NumberOrText>,
-    twilio_account_sid: Option<String>,
-    twilio_auth_token: Option<String>,
-    twilio_messaging_service_sid: Option<String>,
-    twilio_phone_number: Option<String>,
-    twilio_api_base: String,
+    lease_seconds: Option<NumberOrText>,
+    transit_seconds: Option<NumberOrText>,
+    margin_seconds: Option<NumberOrText>,
+    validity_seconds: Option<NumberOrText>,
+    poll_after_seconds: Option<NumberOrText>,
+    /// Per lane, such as `code = 300`; in the file only.
+    validity: BTreeMap<String, NumberOrText>,
+    #[serde(flatten)]
+    twilio: BTreeMap<String, String>,
 }
 
 /// In a file it is a number, in the environment a text.
@@ -104,24 +131,46 @@ impl Default for Raw {
             operator_key: None,
             state_dir: None,
             segments_per_second: None,
-            twilio_account_sid: None,
-            twilio_auth_token: None,
-            twilio_messaging_service_sid: None,
-            twilio_phone_number: None,
-            twilio_api_base: TWILIO_API_BASE.to_owned(),
+            lease_seconds: None,
+            transit_seconds: None,
+            margin_seconds: None,
+            validity_seconds: None,
+            poll_after_seconds: None,
+            validity: BTreeMap::new(),
+            twilio: BTreeMap::new(),
         }
     }
 }
 
-const LEDGERLINE: [&str; 6] =
-    ["database_url", "bind", "public_url", "operator_key", "state_dir", "segments_per_second"];
-const TWILIO: [&str; 5] = [
-    "twilio_account_sid",
-    "twilio_auth_token",
-    "twilio_messaging_service_sid",
-    "twilio_phone_number",
-    "twilio_api_base",
+const LEDGERLINE: [&str; 11] = [
+    "database_url",
+    "bind",
+    "public_url",
+    "operator_key",
+    "state_dir",
+    "segments_per_second",
+    "lease_seconds",
+    "transit_seconds",
+    "margin_seconds",
+    "validity_seconds",
+    "poll_after_seconds",
 ];
+/// Each may stand behind `twilio_` and behind `twilio_backup_`.
+const TWILIO: [&str; 8] = [
+    "account_sid",
+    "auth_token",
+    "previous_auth_token",
+    "api_key_sid",
+    "api_key_secret",
+    "messaging_service_sid",
+    "phone_number",
+    "api_base",
+];
+const CARRIERS: [&str; 2] = ["twilio_", "twilio_backup_"];
+
+fn twilio_names() -> impl Iterator<Item = String> {
+    CARRIERS.iter().flat_map(|prefix| TWILIO.iter().map(move |name| format!("{prefix}{name}")))
+}
 
 impl Settings {
     /// Reads the settings; `file` is the one named with `--config`.
@@ -134,12 +183,11 @@ impl Settings {
             figment = figment.merge(Toml::file_exact(file));
         }
         // Taken as texts: guessing types would read a phone number as a number.
-        for (prefix, names) in [("LEDGERLINE_", &LEDGERLINE[..]), ("", &TWILIO[..])] {
-            for name in names {
-                let variable = format!("{prefix}{}", name.to_ascii_uppercase());
-                if let Ok(value) = std::env::var(&variable) {
-                    figment = figment.merge(Serialized::default(name, value));
-                }
+        let own = LEDGERLINE.iter().map(|name| ("LEDGERLINE_", (*name).to_owned()));
+        for (prefix, name) in own.chain(twilio_names().map(|name| ("", name))) {
+            let variable = format!("{prefix}{}", name.to_ascii_uppercase());
+            if let Ok(value) = std::env::var(&variable) {
+                figment = figment.merge(Serialized::default(&name, value));
             }
         }
         let raw: Raw = figment.extract().map_err(|error| {
@@ -163,7 +211,10 @@ impl Settings {
             operator_key: None,
             state_dir: None,
             segments_per_second: None,
+            bounds: Bounds::default(),
+            poll_after: POLL_AFTER,
             twilio: None,
+            backup: None,
         }
     }
 }
@@ -174,50 +225,121 @@ impl Raw {
         let bind = self.bind.parse().map_err(|_| {
             bad("LEDGERLINE_BIND", format!("{:?} is no address such as 127.0.0.1:8080", self.bind))
         })?;
-        let public_url = filled(self.public_url)
+        let public_url = filled(self.public_url.clone())
             .map(|url| base_url("LEDGERLINE_PUBLIC_URL", &url))
             .transpose()?;
-        let operator_key = filled(self.operator_key);
+        let operator_key = filled(self.operator_key.clone());
         if operator_key.as_ref().is_some_and(|key| key.len() < 8) {
             return Err(bad("LEDGERLINE_OPERATOR_KEY", "write at least 8 characters"));
         }
-        let api_base = base_url("TWILIO_API_BASE", &self.twilio_api_base)?;
-        let strict = api_base == TWILIO_API_BASE;
-        let pace = self.segments_per_second.as_ref().map(|pace| {
+        if let Some(name) = self.twilio.keys().find(|name| !twilio_names().any(|n| n == **name)) {
+            return Err(bad(name, "there is no such setting"));
+        }
+        let count = |name: &str, set: &Option<NumberOrText>| {
             let problem = "write a whole number from 1 up";
-            pace.number().ok_or_else(|| bad("LEDGERLINE_SEGMENTS_PER_SECOND", problem))
-        });
-        let segments_per_second = pace.transpose()?;
-        let twilio = match (filled(self.twilio_account_sid), filled(self.twilio_auth_token)) {
-            (None, None) => None,
-            (Some(_), None) => {
-                return Err(bad("TWILIO_AUTH_TOKEN", "is missing beside TWILIO_ACCOUNT_SID"));
-            }
-            (None, Some(_)) => {
-                return Err(bad("TWILIO_ACCOUNT_SID", "is missing beside TWILIO_AUTH_TOKEN"));
-            }
-            (Some(account_sid), Some(auth_token)) => Some(Twilio {
-                account_sid: checked_sid("TWILIO_ACCOUNT_SID", "AC", &account_sid, strict)?,
-                auth_token: auth_token.into(),
-                messaging_service_sid: filled(self.twilio_messaging_service_sid)
-                    .map(|sid| checked_sid("TWILIO_MESSAGING_SERVICE_SID", "MG", &sid, strict))
-                    .transpose()?,
-                phone_number: filled(self.twilio_phone_number)
-                    .map(|text| checked_number(&text))
-                    .transpose()?,
-                api_base,
-            }),
+            set.as_ref().map(|n| n.number().ok_or_else(|| bad(name, problem))).transpose()
         };
         Ok(Settings {
+            segments_per_second: count(
+                "LEDGERLINE_SEGMENTS_PER_SECOND",
+                &self.segments_per_second,
+            )?,
+            bounds: self.bounds(count)?,
+            poll_after: count("LEDGERLINE_POLL_AFTER_SECONDS", &self.poll_after_seconds)?
+                .map_or(POLL_AFTER, |seconds| Duration::from_secs(u64::from(seconds))),
+            twilio: twilio(&self.twilio, CARRIERS[0])?,
+            backup: twilio(&self.twilio, CARRIERS[1])?,
             database_url: self.database_url,
             bind,
             public_url,
             operator_key: operator_key.map(SecretString::from),
             state_dir: self.state_dir,
-            segments_per_second,
-            twilio,
         })
     }
+
+    fn bounds(
+        &self,
+        count: impl Fn(&str, &Option<NumberOrText>) -> Result<Option<u32>, SettingError>,
+    ) -> Result<Bounds, SettingError> {
+        let mut bounds = Bounds::default();
+        let seconds = |n: u32| Duration::from_secs(u64::from(n));
+        for (name, set, bound) in [
+            ("LEDGERLINE_LEASE_SECONDS", &self.lease_seconds, &mut bounds.lease),
+            ("LEDGERLINE_TRANSIT_SECONDS", &self.transit_seconds, &mut bounds.transit),
+            ("LEDGERLINE_MARGIN_SECONDS", &self.margin_seconds, &mut bounds.margin),
+        ] {
+            if let Some(n) = count(name, set)? {
+                *bound = seconds(n);
+            }
+        }
+        let validity = |name: &str, n: u32| match n {
+            1..=VALIDITY_MAX => Ok(seconds(n)),
+            _ => Err(bad(name, format!("the carrier takes 1 to {VALIDITY_MAX} seconds"))),
+        };
+        let name = "LEDGERLINE_VALIDITY_SECONDS";
+        if let Some(n) = count(name, &self.validity_seconds)? {
+            for &lane in Lane::ALL {
+                bounds.set_validity(lane, validity(name, n)?);
+            }
+        }
+        for (word, n) in &self.validity {
+            let name = format!("validity.{word}");
+            let words: Vec<&str> = Lane::ALL.iter().map(|lane| lane.as_str()).collect();
+            let lane = Lane::parse(word)
+                .ok_or_else(|| bad(&name, format!("write one of {}", words.join(", "))))?;
+            let n = n.number().ok_or_else(|| bad(&name, "write a whole number from 1 up"))?;
+            bounds.set_validity(lane, validity(&name, n)?);
+        }
+        Ok(bounds)
+    }
+}
+
+/// Reads one carrier's account from the settings behind `prefix`.
+fn twilio(all: &BTreeMap<String, String>, prefix: &str) -> Result<Option<Twilio>, SettingError> {
+    let get = |name: &str| {
+        all.get(&format!("{prefix}{name}")).filter(|text| !text.trim().is_empty()).cloned()
+    };
+    let upper = |name: &str| format!("{prefix}{name}").to_ascii_uppercase();
+    let Some(account_sid) = get("account_sid") else {
+        let other = ["auth_token", "api_key_sid", "api_key_secret"]
+            .into_iter()
+            .find(|name| get(name).is_some());
+        return match other {
+            Some(name) => {
+                let problem = format!("is missing beside {}", upper(name));
+                Err(bad(&upper("account_sid"), problem))
+            }
+            None => Ok(None),
+        };
+    };
+    let api_base = get("api_base").unwrap_or_else(|| TWILIO_API_BASE.to_owned());
+    let api_base = base_url(&upper("api_base"), &api_base)?;
+    let strict = api_base == TWILIO_API_BASE;
+    let sid = |name: &str, start: &str| {
+        get(name).map(|sid| checked_sid(&upper(name), start, &sid, strict)).transpose()
+    };
+    let api_key = match (sid("api_key_sid", "SK")?, get("api_key_secret")) {
+        (Some(key), Some(secret)) => Some((key, secret.into())),
+        (None, None) => None,
+        (Some(_), None) => {
+            let problem = format!("is missing beside {}", upper("api_key_sid"));
+            return Err(bad(&upper("api_key_secret"), problem));
+        }
+        (None, Some(_)) => {
+            let problem = format!("is missing beside {}", upper("api_key_secret"));
+            return Err(bad(&upper("api_key_sid"), problem));
+        }
+    };
+    let number = get("phone_number").map(|text| checked_number(&upper("phone_number"), &text));
+    Ok(Some(Twilio {
+        account_sid: checked_sid(&upper("account_sid"), "AC", &account_sid, strict)?,
+        auth_token: get("auth_token").map(SecretString::from),
+        previous_auth_token: get("previous_auth_token").map(SecretString::from),
+        api_key,
+        messaging_service_sid: sid("messaging_service_sid", "MG")?,
+        phone_number: number.transpose()?,
+        api_base,
+    }))
 }
 
 fn base_url(name: &str, text: &str) -> Result<String, SettingError> {
@@ -240,13 +362,13 @@ fn checked_sid(name: &str, prefix: &str, sid: &str, strict: bool) -> Result<Stri
     Err(bad(name, format!("write {prefix} followed by 32 hexadecimal digits")))
 }
 
-fn checked_number(text: &str) -> Result<String, SettingError> {
+fn checked_number(name: &str, text: &str) -> Result<String, SettingError> {
     let text = text.trim().to_owned();
     let digits = text.strip_prefix('+').unwrap_or(&text);
     if (3..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(text);
     }
-    Err(bad("TWILIO_PHONE_NUMBER", "write a number such as +13125550100, or a short code"))
+    Err(bad(name, "write a number such as +13125550100, or a short code"))
 }
 
 /// Compares a presented operator key in constant time.
@@ -264,7 +386,12 @@ mod tests {
 
     #[test]
     fn a_bad_setting_is_named() {
-        let sid = Some(format!("AC{}", "0".repeat(32)));
+        let sid = format!("AC{}", "0".repeat(32));
+        let twilio = |pairs: &[(&str, &str)]| Raw {
+            twilio: pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            ..Raw::default()
+        };
+        let number = |n: u32| Some(NumberOrText::Number(n));
         let cases: Vec<(Raw, &str)> = vec![
             (Raw { bind: "x".into(), ..Raw::default() }, "LEDGERLINE_BIND"),
             (Raw { public_url: Some("x.com".into()), ..Raw::default() }, "LEDGERLINE_PUBLIC_URL"),
@@ -272,30 +399,41 @@ mod tests {
                 Raw { operator_key: Some("short".into()), ..Raw::default() },
                 "LEDGERLINE_OPERATOR_KEY",
             ),
-            (Raw { twilio_account_sid: sid.clone(), ..Raw::default() }, "TWILIO_AUTH_TOKEN"),
-            (Raw { twilio_auth_token: Some("t".into()), ..Raw::default() }, "TWILIO_ACCOUNT_SID"),
+            (Raw { lease_seconds: number(0), ..Raw::default() }, "LEDGERLINE_LEASE_SECONDS"),
             (
-                Raw {
-                    twilio_account_sid: Some("AC1".into()),
-                    twilio_auth_token: Some("t".into()),
-                    ..Raw::default()
-                },
-                "TWILIO_ACCOUNT_SID",
+                Raw { validity_seconds: number(40_000), ..Raw::default() },
+                "LEDGERLINE_VALIDITY_SECONDS",
             ),
             (
                 Raw {
-                    twilio_account_sid: sid,
-                    twilio_auth_token: Some("t".into()),
-                    twilio_phone_number: Some("Bob".into()),
+                    validity: BTreeMap::from([("codes".into(), NumberOrText::Number(5))]),
                     ..Raw::default()
                 },
+                "validity.codes",
+            ),
+            (twilio(&[("twilio_auth_token", "t")]), "TWILIO_ACCOUNT_SID"),
+            (twilio(&[("twilio_account_sid", "AC1")]), "TWILIO_ACCOUNT_SID"),
+            (
+                twilio(&[("twilio_account_sid", &sid), ("twilio_phone_number", "Bob")]),
                 "TWILIO_PHONE_NUMBER",
             ),
-            (Raw { twilio_api_base: "ftp://x".into(), ..Raw::default() }, "TWILIO_API_BASE"),
+            (
+                twilio(&[("twilio_account_sid", &sid), ("twilio_api_base", "ftp://x")]),
+                "TWILIO_API_BASE",
+            ),
+            (
+                twilio(&[("twilio_account_sid", &sid), ("twilio_api_key_sid", "x")]),
+                "TWILIO_API_KEY_SID",
+            ),
+            (twilio(&[("twilio_backup_api_key_secret", "t")]), "TWILIO_BACKUP_ACCOUNT_SID"),
+            (twilio(&[("twilio_tokenn", "t")]), "twilio_tokenn"),
         ];
         for (raw, name) in cases {
             assert_eq!(raw.checked().expect_err(name).name, name);
         }
         assert!(Raw::default().checked().expect("defaults").twilio.is_none());
+        // A missing token is no reason not to run: texts wait, and the server says why.
+        let no_token = twilio(&[("twilio_account_sid", &sid)]).checked().expect("runs");
+        assert!(no_token.twilio.expect("an account").auth_token.is_none());
     }
 }

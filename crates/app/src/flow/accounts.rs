@@ -76,7 +76,9 @@ pub async fn open_account(tx: &mut Tx, dice: &dyn Dice, wanted: &AccountIn) -> R
     };
     accounts::insert_account(tx, &account).await?;
     let running = domain::campaign::State::Running;
-    streams::insert_stream(tx, account.id, StreamId::API, running).await?;
+    for stream in StreamId::ENDLESS {
+        streams::insert_stream(tx, account.id, stream, running).await?;
+    }
     Ok(account)
 }
 

@@ -76,6 +76,7 @@ pub struct RequestKey {
 #[derive(Clone, Debug)]
 pub struct Intake {
     account: AccountId,
+    stream: StreamId,
     recipient: Recipient,
     key: Option<RequestKey>,
 }
@@ -150,8 +151,12 @@ pub async fn check(
         problem: None,
         send_at,
         not_after,
+        retry_of: None,
+        tries: 1,
     };
-    Ok(Intake { account, recipient, key })
+    let stream = StreamId::of_lane(context.lane)
+        .ok_or_else(|| invalid("context", "this one is for campaigns"))?;
+    Ok(Intake { account, stream, recipient, key })
 }
 
 fn checked_phone(raw: &str, country: &str, magic_allowed: bool) -> Result<String> {
@@ -194,15 +199,15 @@ pub fn start_intakes(db: Db) -> Intakes {
     Combiner::start(move |batch: Vec<Intake>| {
         let db = Arc::clone(&db);
         async move {
-            let mut places: BTreeMap<AccountId, Vec<usize>> = BTreeMap::new();
+            let mut places: BTreeMap<(AccountId, StreamId), Vec<usize>> = BTreeMap::new();
             for (index, one) in batch.iter().enumerate() {
-                places.entry(one.account).or_default().push(index);
+                places.entry((one.account, one.stream)).or_default().push(index);
             }
             let mut answers: Vec<std::result::Result<Taken, IntakeFailed>> =
                 batch.iter().map(|_| Err(IntakeFailed(String::new()))).collect();
-            for (account, indexes) in places {
+            for (place, indexes) in places {
                 let items: Vec<&Intake> = indexes.iter().map(|&index| &batch[index]).collect();
-                match take_in(&db, account, &items).await {
+                match take_in(&db, place, &items).await {
                     Ok(taken) => {
                         for (index, one) in indexes.into_iter().zip(taken) {
                             answers[index] = Ok(one);
@@ -220,9 +225,13 @@ pub fn start_intakes(db: Db) -> Intakes {
     })
 }
 
-async fn take_in(db: &Db, account: AccountId, items: &[&Intake]) -> store::Result<Vec<Taken>> {
+async fn take_in(
+    db: &Db,
+    (account, stream): (AccountId, StreamId),
+    items: &[&Intake],
+) -> store::Result<Vec<Taken>> {
     let mut tx = db.begin().await?;
-    let before = streams::lock_stream(&mut tx, account, StreamId::API).await?;
+    let before = streams::lock_stream(&mut tx, account, stream).await?;
     let mut after = before;
     let mut list = Vec::new();
     let mut taken = Vec::new();
@@ -232,7 +241,7 @@ async fn take_in(db: &Db, account: AccountId, items: &[&Intake]) -> store::Resul
             continue;
         }
         after.total += 1;
-        let id = MessageId { account, stream: StreamId::API, ord: after.total };
+        let id = MessageId { account, stream, ord: after.total };
         let (segments, credits) = (item.recipient.segments, item.recipient.price);
         let new = MessageTaken { id, state: "queued", segments, credits };
         if let Some(key) = &item.key {
@@ -243,7 +252,7 @@ async fn take_in(db: &Db, account: AccountId, items: &[&Intake]) -> store::Resul
         taken.push(Taken::New(new));
     }
     if !list.is_empty() {
-        recipients::insert_recipients(&mut tx, account, StreamId::API, &list).await?;
+        recipients::insert_recipients(&mut tx, account, stream, &list).await?;
         streams::save_stream(&mut tx, account, &before, &after).await?;
     }
     tx.commit().await?;

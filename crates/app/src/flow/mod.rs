@@ -9,6 +9,7 @@ pub mod audit;
 pub mod campaigns;
 pub mod contacts;
 pub mod import;
+pub mod inbound;
 pub mod messages;
 pub mod quote;
 pub mod sealing;

@@ -213,5 +213,7 @@ fn recipient(campaign: &Campaign, contact: &Contact, ord: i64, composed: Compose
         problem: composed.problem,
         send_at: Instant(0),
         not_after: campaign.not_after,
+        retry_of: None,
+        tries: 1,
     }
 }

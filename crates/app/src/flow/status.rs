@@ -12,7 +12,7 @@ use store::campaigns::{self, Campaign};
 use store::messages::EventKind;
 use store::stories::StateFilter;
 use store::streams::{self, Stream};
-use store::{Db, Tx, messages, recipients, stories};
+use store::{Db, Tx, messages, recipients, stories, unknowns};
 
 use super::{Refusal, Result};
 
@@ -41,6 +41,8 @@ pub struct CampaignStatus {
     /// Not before.
     #[schema(value_type = Option<String>)]
     pub starts_at: Option<Instant>,
+    /// Texts whose fate is unknown, and by when the last of them is decided.
+    pub unknown: Option<Unknown>,
     /// Resumes by itself when credits come.
     pub resume_when_funded: bool,
     /// When it was made.
@@ -175,9 +177,28 @@ pub async fn status_of(
         credits: Credits { quoted: campaign.credits_quoted, reserved, spent },
         rate_per_second,
         starts_at: campaign.starts_at,
+        unknown: Unknown::of_stream(tx, account, id).await?,
         resume_when_funded: campaign.resume_when_funded,
         created_at: campaign.created_at,
     })
+}
+
+/// Texts a carrier may have taken without our knowing; evidence is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct Unknown {
+    /// How many.
+    pub texts: i64,
+    /// From here on the absence of the last of them may be proven: it is decided by then, or one
+    /// listing of the carrier's later.
+    #[schema(value_type = String)]
+    pub decided_by: Instant,
+}
+
+impl Unknown {
+    async fn of_stream(tx: &mut Tx, account: AccountId, id: StreamId) -> Result<Option<Self>> {
+        let (texts, last) = unknowns::unknowns_of_stream(tx, account, id).await?;
+        Ok(last.map(|decided_by| Self { texts, decided_by }))
+    }
 }
 
 /// One text and its whole story.
@@ -207,6 +228,11 @@ pub struct MessageStatus {
     pub error_code: Option<i64>,
     /// Calls to a carrier so far.
     pub attempts: u16,
+    /// While its fate is unknown: by when it is decided.
+    #[schema(value_type = Option<String>)]
+    pub decided_by: Option<Instant>,
+    /// The text it repeats, because the delivery of that one failed.
+    pub retry_of: Option<String>,
     /// What decided about it.
     pub why: Why,
     /// What happened, oldest first.
@@ -273,6 +299,8 @@ pub async fn message_status(db: &Db, account: AccountId, id: MessageId) -> Resul
         event: match event.kind {
             EventKind::Turned(state) => state.as_str().to_owned(),
             EventKind::Receipt(state) => format!("receipt:{state}"),
+            EventKind::Listed => "listed".to_owned(),
+            EventKind::NotListed => "not_listed".to_owned(),
         },
         attempt: event.attempt,
         code: Some(event.code).filter(|code| *code != 0),
@@ -286,6 +314,7 @@ pub async fn message_status(db: &Db, account: AccountId, id: MessageId) -> Resul
         }
     };
     let until = stories::due_at(&mut tx, account, stream, id.ord).await?;
+    let unknown = unknowns::find_unknown(&mut tx, id).await?;
     Ok(MessageStatus {
         id,
         to: one.phone,
@@ -298,6 +327,8 @@ pub async fn message_status(db: &Db, account: AccountId, id: MessageId) -> Resul
         sid: message.as_ref().and_then(|message| message.sid.clone()),
         error_code: message.as_ref().map(|message| message.code).filter(|code| *code != 0),
         attempts: message.as_ref().map_or(0, |message| message.attempt),
+        decided_by: unknown.map(|text| text.resolve_by),
+        retry_of: one.retry_of,
         why: why(message.as_ref(), until),
         events,
     })

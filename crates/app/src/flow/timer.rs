@@ -2,21 +2,19 @@
 //! Level-triggered: it looks at what is, so a lost wake-up costs a moment.
 
 use domain::campaign::{Event, PauseReason, State};
-use store::{Db, campaigns, streams, sweep, wallets};
+use store::{campaigns, streams, sweep, wallets};
 
 use super::Result;
 use super::sealing::seal_some;
-use crate::delivery::senders::From;
+use crate::delivery::dispatch::Desk;
+use crate::delivery::senders::{self, From};
 use crate::delivery::stages;
 
 const PLACES_MAX: i64 = 200;
 
 /// One look around. Answers whether something changed.
-pub async fn look(
-    db: &Db,
-    installation_sender: Option<&From>,
-    magic_allowed: bool,
-) -> Result<bool> {
+pub async fn look(desk: &Desk, magic_allowed: bool) -> Result<bool> {
+    let (db, installation_sender) = (&desk.db, desk.claimant.installation_sender.as_ref());
     let mut tx = db.read().await?;
     let sealing = sweep::streams_in(&mut tx, [State::Sealing; 2], PLACES_MAX).await?;
     let waiting = sweep::streams_in(&mut tx, [State::Scheduled, State::Paused], PLACES_MAX).await?;
@@ -39,6 +37,13 @@ pub async fn look(
                 let available = wallets::wallet(&mut tx, account).await?.books.available;
                 let funded = available >= stream.need.max(1);
                 (campaign.resume_when_funded && funded).then_some(Event::Resume)
+            }
+            (State::Paused, Some(PauseReason::Sender)) => {
+                let campaign = campaigns::campaign(&mut tx, account, id).await?;
+                let from =
+                    senders::choose(&mut tx, account, campaign.sender, installation_sender).await?;
+                let free = |from: From| desk.routes.blocked(&from, tx.now()).is_none();
+                from.is_some_and(free).then_some(Event::Resume)
             }
             _ => None,
         };

@@ -143,7 +143,7 @@ async fn campaigns_are_paged_newest_first_and_isolated(engine: Engine) {
     server.post(&other.key, &path(&theirs, "/test"), &test).await.refused(404, "not_found");
     // The stream of single texts is no campaign.
     server.post(&one.key, "/v1/messages", &json!({"to": "+13125550147", "body": "x"})).await;
-    let api = domain::ids::StreamId::API;
+    let api = domain::ids::StreamId::ENDLESS[0];
     server
         .get(&one.key, &format!("/v1/campaigns/{api}/recipients"))
         .await
@@ -154,7 +154,9 @@ async fn a_test_key_sends_on_the_sandbox_only(engine: Engine) {
     let live = |settings: &mut ledgerline::entry::settings::Settings| {
         settings.twilio = Some(ledgerline::entry::settings::Twilio {
             account_sid: format!("AC{}", "0".repeat(32)),
-            auth_token: "token".to_owned().into(),
+            auth_token: Some("token".to_owned().into()),
+            previous_auth_token: None,
+            api_key: None,
             messaging_service_sid: None,
             phone_number: Some("+13125550100".to_owned()),
             api_base: "http://127.0.0.1:9".to_owned(),

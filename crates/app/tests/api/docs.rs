@@ -14,6 +14,7 @@ const ROUTES: &[&str] = &[
     "GET /v1/campaigns",
     "GET /v1/campaigns/{id}",
     "GET /v1/campaigns/{id}/recipients",
+    "GET /v1/carriers",
     "GET /v1/contacts",
     "GET /v1/ledger",
     "GET /v1/messages/{id}",

@@ -32,7 +32,7 @@ impl Hook<'_> {
     fn signed(&self, pairs: &Pairs<'_>) -> String {
         let app = &self.server.app;
         let url = format!("{}/hooks/twilio/status/{}", app.public_url, self.token);
-        signature::sign(app.carrier_token.expose_secret(), &url, pairs)
+        signature::sign(app.carrier_tokens[0].expose_secret(), &url, pairs)
     }
 }
 

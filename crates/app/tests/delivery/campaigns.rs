@@ -43,9 +43,9 @@ async fn two_campaigns_share_the_credits_to_the_last(engine: Engine) {
     let shop = Shop::open(engine).await;
     shop.contacts(400, Some(Consent::OptedIn)).await;
     shop.credits(501, "first").await;
-    let process = shop.start();
     let one = shop.campaign("Hello one", true).await;
     let two = shop.campaign("Hello two", true).await;
+    let process = shop.start();
     shop.wait_state(one, State::Paused).await;
     shop.wait_state(two, State::Paused).await;
     assert_eq!((shop.carrier.accepted().len(), shop.available().await), (501, 0));

@@ -18,6 +18,10 @@ testkit::both_engines!(
     refused_credentials_burn_no_recipient,
 );
 
+fn nothing_written() -> Outcome {
+    Outcome::NotSent { reason: NotSentReason::NothingWritten(FailureKind::Connect) }
+}
+
 fn lost() -> Outcome {
     Outcome::Unknown { reason: UnknownReason::Failed(FailureKind::Timeout) }
 }
@@ -47,17 +51,15 @@ async fn a_text_that_was_not_sent_waits_and_is_sent_once(engine: Engine) {
     let shop = Shop::open(engine).await;
     shop.contacts(30, Some(Consent::OptedIn)).await;
     shop.credits(30, "first").await;
-    shop.carrier.answer(|call, _| {
-        (call <= 10).then_some(Outcome::NotSent { reason: NotSentReason::RateLimited })
-    });
+    shop.carrier.answer(|call, _| (call <= 4).then(nothing_written));
     let process = shop.start();
     let id = shop.campaign("Hello there", false).await;
-    shop.wait(id, |status| status.counts.deferred == 10 && status.counts.sent == 20).await;
-    assert_eq!(shop.available().await, 10, "nothing is reserved for what waits");
+    shop.wait(id, |status| status.counts.deferred == 4 && status.counts.sent == 26).await;
+    assert_eq!(shop.available().await, 4, "nothing is reserved for what waits");
     shop.assert_audit().await;
     shop.clock.advance(Duration::from_secs(29));
     shop.tick().await;
-    assert_eq!(shop.status(id).await.counts.deferred, 10, "not before its time");
+    assert_eq!(shop.status(id).await.counts.deferred, 4, "not before its time");
     shop.clock.advance(Duration::from_secs(10));
     shop.wait_state(id, State::Completed).await;
     assert_eq!(shop.carrier.accepted().len(), 30);

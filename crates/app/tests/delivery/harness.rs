@@ -1,23 +1,29 @@
 //! A shop with everything it needs: an account, credits, contacts, a carrier that keeps a record.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use domain::campaign::State;
-use domain::ids::{AccountId, Incarnation, StreamId};
+use domain::ids::{AccountId, Incarnation, MessageId, StreamId};
 use domain::instant::Instant;
 use domain::message::Receipt;
 use domain::permit::Consent;
 use domain::rates::SenderKind;
 use domain::seam::{Clock, SeededDice, VirtualClock};
 use domain::token::Secret;
-use ledgerline::delivery::carrier::{Answer, Carrier, Mark, Outgoing};
+use ledgerline::delivery::bounds::Bounds;
+use ledgerline::delivery::carrier::{
+    Answer, Carrier, Listed, Listing, Mark, Outgoing, Search, Unanswered,
+};
 use ledgerline::delivery::claim::Claimant;
 use ledgerline::delivery::dispatch::Desk;
+use ledgerline::delivery::orphans;
 use ledgerline::delivery::pace::Paces;
 use ledgerline::delivery::receipts::{self, ReceiptIn};
+use ledgerline::delivery::reconcile;
+use ledgerline::delivery::routes::{Line, Routes};
 use ledgerline::delivery::senders::From;
 use ledgerline::delivery::throttle::Throttles;
 use ledgerline::delivery::wire_log::WireLogs;
@@ -25,7 +31,10 @@ use ledgerline::delivery::worker;
 use ledgerline::flow::accounts::{self, AccountIn};
 use ledgerline::flow::campaigns::{self, AudienceIn, CampaignIn, Wish};
 use ledgerline::flow::contacts::{Source, Word, keep_words};
-use ledgerline::flow::status::{CampaignStatus, campaign_status};
+use ledgerline::flow::messages::{self, MessageIn, Taken};
+use ledgerline::flow::status::{
+    CampaignStatus, MessageStatus, campaign_status, list_recipients, message_status,
+};
 use ledgerline::flow::{audit, timer};
 use store::{Db, Options, wallets};
 use testkit::Engine;
@@ -44,15 +53,22 @@ pub struct Accepted {
     pub body: String,
     pub sid: String,
     pub callback: String,
+    pub at: Instant,
+    pub from: String,
 }
 
 /// A carrier that takes everything, unless its script says otherwise, and keeps a record.
 pub struct FakeCarrier {
+    clock: Arc<VirtualClock>,
     script: Mutex<Script>,
     /// Texts may pass one by one while it is closed.
     pub gate: Semaphore,
     calls: AtomicU64,
     accepted: Mutex<Vec<Accepted>>,
+    /// Texts of the list that do not show.
+    hidden: Mutex<BTreeSet<String>>,
+    /// The list answers nothing.
+    pub silent: AtomicBool,
     pub on_wire: Notify,
 }
 
@@ -61,8 +77,11 @@ pub fn sid(n: u64) -> String {
 }
 
 impl FakeCarrier {
-    fn new() -> Self {
+    fn new(clock: Arc<VirtualClock>) -> Self {
         Self {
+            clock,
+            hidden: Mutex::default(),
+            silent: AtomicBool::new(false),
             script: Mutex::new(Box::new(|_, _| None)),
             gate: Semaphore::new(Semaphore::MAX_PERMITS),
             calls: AtomicU64::new(0),
@@ -86,6 +105,11 @@ impl FakeCarrier {
         self.gate.add_permits(1_000_000);
     }
 
+    /// Calls so far.
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
     pub fn accepted(&self) -> Vec<Accepted> {
         self.accepted.lock().expect("no panic").clone()
     }
@@ -99,8 +123,41 @@ impl FakeCarrier {
             body: body.to_owned(),
             sid: sid.clone(),
             callback: callback.unwrap_or_default().to_owned(),
+            at: self.clock.now(),
+            from: String::new(),
         });
         sid
+    }
+
+    /// Takes a text out of the list, or puts it back.
+    pub fn hide(&self, sid: &str, hidden: bool) {
+        let mut all = self.hidden.lock().expect("no panic");
+        if hidden {
+            all.insert(sid.to_owned())
+        } else {
+            all.remove(sid)
+        };
+    }
+
+    fn listing(&self, to: Option<&str>, since: Instant) -> Result<Listing, Unanswered> {
+        if self.silent.load(Ordering::SeqCst) {
+            return Err(Unanswered { words: "no answer".to_owned(), refused: false });
+        }
+        let hidden = self.hidden.lock().expect("no panic").clone();
+        let all = self.accepted();
+        let texts = all.into_iter().rev().filter(|one| {
+            to.is_none_or(|to| to == one.to) && one.at >= since && !hidden.contains(&one.sid)
+        });
+        let texts = texts.map(|one| Listed {
+            sid: one.sid,
+            to: one.to,
+            sender: one.from,
+            body: one.body,
+            receipt: Some(Receipt::Taken),
+            code: 0,
+            created_at: Instant(one.at.0 / 1_000_000 * 1_000_000),
+        });
+        Ok(Listing { texts: texts.collect(), complete: true })
     }
 
     pub fn assert_nobody_twice(&self) {
@@ -138,6 +195,20 @@ impl Carrier for FakeCarrier {
             }
         })
     }
+
+    fn list<'a>(&'a self, to: Option<&'a str>, since: Instant) -> Search<'a, Listing> {
+        Box::pin(async move { self.listing(to, since) })
+    }
+
+    fn newest(&self) -> Search<'_, Vec<Listed>> {
+        Box::pin(async move { Ok(self.listing(None, Instant(0))?.texts) })
+    }
+
+    fn fetch<'a>(&'a self, sid: &'a str) -> Search<'a, Option<Listed>> {
+        Box::pin(async move {
+            Ok(self.listing(None, Instant(0))?.texts.into_iter().find(|one| one.sid == sid))
+        })
+    }
 }
 
 /// A shop.
@@ -149,6 +220,10 @@ pub struct Shop {
     pub account: AccountId,
     pub secret: Secret,
     pub wire_root: tempfile::TempDir,
+    /// Another carrier behind the first.
+    pub backup: Mutex<Option<Arc<FakeCarrier>>>,
+    pub bounds: Bounds,
+    desk: Mutex<Weak<Desk>>,
     engine: Engine,
 }
 
@@ -197,9 +272,21 @@ impl Shop {
         .expect("well-formed");
         let account = accounts::open_account(&mut tx, &*dice, &wanted).await.expect("opens").id;
         tx.commit().await.expect("commits");
-        let carrier = Arc::new(FakeCarrier::new());
+        let carrier = Arc::new(FakeCarrier::new(Arc::clone(&clock)));
         let wire_root = tempfile::tempdir().expect("a directory");
-        Self { db, clock, dice, carrier, account, secret, wire_root, engine }
+        Self {
+            db,
+            clock,
+            dice,
+            carrier,
+            account,
+            secret,
+            wire_root,
+            backup: Mutex::default(),
+            bounds: Bounds::default(),
+            desk: Mutex::default(),
+            engine,
+        }
     }
 
     pub fn engine(&self) -> &Engine {
@@ -255,16 +342,58 @@ impl Shop {
 
     /// What happens by itself: sealing, resuming.
     pub async fn tick(&self) {
-        while timer::look(&self.db, Some(&from()), true).await.expect("looks") {}
+        let desk = self.running_desk();
+        while timer::look(&desk, true).await.expect("looks") {}
+    }
+
+    /// The desk of the process that runs, or a new one.
+    pub fn running_desk(&self) -> Arc<Desk> {
+        let last = self.desk.lock().expect("no panic").upgrade();
+        last.unwrap_or_else(|| self.desk())
+    }
+
+    /// The search for unknown texts, until it finds nothing more to do now.
+    pub async fn reconcile(&self) -> usize {
+        let desk = self.running_desk();
+        let mut sum = 0;
+        loop {
+            let decided = reconcile::look(&desk).await.expect("looks");
+            sum += decided;
+            if decided == 0 {
+                return sum;
+            }
+        }
+    }
+
+    /// A sweep of the carriers' lists.
+    pub async fn sweep(&self) -> orphans::Swept {
+        orphans::look(&self.running_desk()).await.expect("sweeps")
+    }
+
+    /// Puts a second carrier behind the first, for processes started from here on.
+    pub fn back_up(&self) -> Arc<FakeCarrier> {
+        let backup = Arc::new(FakeCarrier::new(Arc::clone(&self.clock)));
+        *self.backup.lock().expect("no panic") = Some(Arc::clone(&backup));
+        backup
+    }
+
+    fn routes(&self) -> Routes {
+        let mut lines = vec![Line::new("primary", self.carrier.clone(), None, 64)];
+        if let Some(backup) = self.backup.lock().expect("no panic").clone() {
+            lines.push(Line::new("backup", backup, None, 64));
+        }
+        Routes::new(lines)
     }
 
     pub fn desk(&self) -> Arc<Desk> {
         let incarnation = Incarnation::new(self.clock.now(), &*self.dice);
-        Arc::new(Desk {
+        let desk = Arc::new(Desk {
             db: self.db.clone(),
             clock: self.clock.clone(),
             dice: self.dice.clone(),
-            carrier: self.carrier.clone(),
+            routes: self.routes(),
+            bounds: self.bounds.clone(),
+            poll_after: Duration::from_secs(900),
             witness: None,
             secret: self.secret.clone(),
             public_url: Some("https://texts.example.com".to_owned()),
@@ -279,7 +408,9 @@ impl Shop {
                 window_max: 20,
             },
             stopping: AtomicBool::new(false),
-        })
+        });
+        *self.desk.lock().expect("no panic") = Arc::downgrade(&desk);
+        desk
     }
 
     pub fn start(&self) -> Process {
@@ -308,6 +439,27 @@ impl Shop {
         panic!("the campaign never got there: {:?}", self.status(id).await);
     }
 
+    /// Lets time pass until the campaign is as wanted.
+    pub async fn wait_long(
+        &self,
+        id: StreamId,
+        step: Duration,
+        wanted: impl Fn(&CampaignStatus) -> bool,
+    ) {
+        for _ in 0..300 {
+            for _ in 0..10 {
+                self.tick().await;
+                if wanted(&self.status(id).await) {
+                    return;
+                }
+                let more = Duration::from_millis(5);
+                drop(tokio::time::timeout(more, self.carrier.on_wire.notified()).await);
+            }
+            self.clock.advance(step);
+        }
+        panic!("the campaign never got there: {:?}", self.status(id).await);
+    }
+
     pub async fn wait_state(&self, id: StreamId, state: State) {
         self.wait(id, |status| status.state == state.as_str()).await;
     }
@@ -317,9 +469,77 @@ impl Shop {
         wallets::wallet(&mut tx, self.account).await.expect("a wallet").books.available
     }
 
+    /// Takes one text in, as the API does.
+    pub async fn text(&self, to: &str, context: &str, body: &str) -> MessageId {
+        let wanted: MessageIn = serde_json::from_value(serde_json::json!({
+            "to": to, "context": context, "body": body,
+        }))
+        .expect("well-formed");
+        let intakes = messages::start_intakes(self.db.clone());
+        let sender = from();
+        let intake = messages::check(&self.db, self.account, &wanted, None, Some(&sender), true);
+        let intake = intake.await.expect("a good text");
+        match messages::take(&intakes, intake).await.expect("is taken in") {
+            Taken::New(taken) => taken.id,
+            Taken::Before(_) => panic!("no key was given"),
+        }
+    }
+
+    pub async fn message(&self, id: MessageId) -> MessageStatus {
+        message_status(&self.db, self.account, id).await.expect("is there")
+    }
+
+    /// Waits until a text stands where wanted.
+    pub async fn wait_message(&self, id: MessageId, state: &str) {
+        for _ in 0..3000 {
+            self.tick().await;
+            if self.message(id).await.state == state {
+                return;
+            }
+            tokio::task::yield_now().await;
+            let more = Duration::from_millis(5);
+            drop(tokio::time::timeout(more, self.carrier.on_wire.notified()).await);
+        }
+        panic!("the text never got to {state}: {:?}", self.message(id).await);
+    }
+
+    /// Waits until the carrier was called for a text so often.
+    pub async fn wait_attempt(&self, id: MessageId, attempts: u16) {
+        for _ in 0..3000 {
+            if self.message(id).await.attempts >= attempts {
+                return;
+            }
+            tokio::task::yield_now().await;
+            let more = Duration::from_millis(5);
+            drop(tokio::time::timeout(more, self.carrier.on_wire.notified()).await);
+        }
+        panic!("it was never tried again: {:?}", self.message(id).await);
+    }
+
+    /// The first text of a campaign that stands in `state`.
+    pub async fn recipient_in(&self, id: StreamId, state: &str) -> MessageId {
+        let mut tx = self.db.read().await.expect("reads");
+        let list = list_recipients(&mut tx, self.account, id, Some(state), 0, 1).await;
+        list.expect("lists").first().expect("there is one").id
+    }
+
+    /// One receipt.
+    pub async fn receipt(
+        &self,
+        message: MessageId,
+        attempt: u16,
+        (receipt, code): (Receipt, i64),
+        sid: &str,
+    ) {
+        let taker = receipts::start(self.running_desk());
+        let sid = sid.to_owned();
+        let one = ReceiptIn { message, attempt, receipt, sid, code };
+        taker.apply(one).await.expect("runs").expect("is kept");
+    }
+
     /// The carrier's callback for everything it took, with this news.
     pub async fn receipts(&self, news: impl Fn(&Accepted) -> Option<(Receipt, i64)>) {
-        let taker = receipts::start(self.db.clone());
+        let taker = receipts::start(self.running_desk());
         for one in self.carrier.accepted() {
             let Some((receipt, code)) = news(&one) else { continue };
             let token = one.callback.split('#').next().unwrap_or_default();
@@ -340,16 +560,8 @@ impl Shop {
     pub async fn rules(&self, id: StreamId) -> BTreeMap<String, usize> {
         let mut tx = self.db.read().await.expect("reads");
         let mut rules = BTreeMap::new();
-        let rows = ledgerline::flow::status::list_recipients(
-            &mut tx,
-            self.account,
-            id,
-            None,
-            0,
-            1_000_000,
-        )
-        .await
-        .expect("lists");
+        let rows =
+            list_recipients(&mut tx, self.account, id, None, 0, 1_000_000).await.expect("lists");
         for row in rows {
             if let Some(rule) = row.why.rule {
                 *rules.entry(rule.to_owned()).or_default() += 1;

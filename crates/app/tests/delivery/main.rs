@@ -5,5 +5,8 @@ mod campaigns;
 mod control;
 mod failures;
 mod harness;
+mod lanes;
 mod money;
 mod quiet;
+mod routes;
+mod unknowns;

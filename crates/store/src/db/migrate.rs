@@ -3,11 +3,18 @@
 use super::{Db, Engine, Result, dialects};
 
 /// Every step in order: name, SQLite text, PostgreSQL text.
-const STEPS: &[(&str, &str, &str)] = &[(
-    "0001_foundation",
-    include_str!("../../migrations/sqlite/0001_foundation.sql"),
-    include_str!("../../migrations/postgres/0001_foundation.sql"),
-)];
+const STEPS: &[(&str, &str, &str)] = &[
+    (
+        "0001_foundation",
+        include_str!("../../migrations/sqlite/0001_foundation.sql"),
+        include_str!("../../migrations/postgres/0001_foundation.sql"),
+    ),
+    (
+        "0002_delivery",
+        include_str!("../../migrations/sqlite/0002_delivery.sql"),
+        include_str!("../../migrations/postgres/0002_delivery.sql"),
+    ),
+];
 
 /// Any number: all servers of an installation agree on it.
 const LOCK: i64 = 0x4C45_4447_4552;

@@ -1,4 +1,4 @@
-//! The sandbox's own paths, for people and tests: its record and its knobs.
+//! The sandbox's own paths, for people and tests: its record, its knobs, and texts from phones.
 
 use std::fmt::Write as _;
 use std::sync::PoisonError;
@@ -6,13 +6,14 @@ use std::sync::PoisonError;
 use http::{Method, StatusCode};
 
 use super::Shared;
+use super::inbound::receive;
 use super::server::{Answer, json, not_found, refusal};
 
 const ROWS: usize = 1000;
 const ROWS_MAX: usize = 100_000;
 
 /// Answers `/sandbox/{rest}`.
-pub(super) fn answer(
+pub(super) async fn answer(
     shared: &Shared,
     method: &Method,
     rest: &str,
@@ -38,6 +39,13 @@ pub(super) fn answer(
                 Err(error) => refusal(StatusCode::BAD_REQUEST, 20001, &error.to_string()),
             }
         }
+        (&Method::POST, "inbound") => match serde_json::from_slice(body) {
+            Ok(inbound) => {
+                let received = receive(shared, &inbound).await;
+                json(StatusCode::OK, serde_json::to_string(&received).expect("valid JSON"))
+            }
+            Err(error) => refusal(StatusCode::BAD_REQUEST, 20001, &error.to_string()),
+        },
         _ => not_found(&format!("/sandbox/{rest}")),
     }
 }

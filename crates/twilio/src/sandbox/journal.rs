@@ -25,11 +25,19 @@ pub(super) enum Line<'a> {
         to: Cow<'a, str>,
         from: Cow<'a, str>,
         service: bool,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        sender: Option<Cow<'a, str>>,
         body: Cow<'a, str>,
+        #[serde(default, skip_serializing_if = "is_default")]
+        media: u8,
         callback: Option<Cow<'a, str>>,
         at: Instant,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         send_at: Option<Instant>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        leaves_at: Option<Instant>,
+        #[serde(default, skip_serializing_if = "is_default")]
+        expires: bool,
         segments: u32,
         fate: MessageStatus,
     },
@@ -39,6 +47,12 @@ pub(super) enum Line<'a> {
     Closed { sid: Sid, closed: bool },
     /// Its owner redacted or deleted it.
     Edited { sid: Sid, redacted: bool, deleted: bool },
+    /// A phone wants nothing more of a sender, or wants it again.
+    Consent { phone: Cow<'a, str>, sender: Cow<'a, str>, opted_out: bool },
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl<'a> Line<'a> {
@@ -50,10 +64,14 @@ impl<'a> Line<'a> {
             to: Cow::Borrowed(&kept.to),
             from: Cow::Borrowed(&kept.from),
             service: kept.service,
+            sender: kept.sender.as_deref().map(Cow::Borrowed),
             body: Cow::Borrowed(&kept.body),
+            media: kept.media,
             callback: kept.callback.as_deref().map(Cow::Borrowed),
             at: kept.at,
             send_at: kept.send_at,
+            leaves_at: kept.leaves_at,
+            expires: kept.expires,
             segments: kept.segments,
             fate: kept.fate,
         }

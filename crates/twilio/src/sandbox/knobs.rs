@@ -11,6 +11,9 @@ pub struct Knobs {
     pub latency_ms: u64,
     /// And up to this much longer.
     pub latency_jitter_ms: u64,
+    /// Requests of any kind answered 401 and 20003; with 1 the credentials are revoked until it is
+    /// set back.
+    pub share_401: f64,
     /// Answered 429: too many requests. Nothing is accepted.
     pub share_429: f64,
     /// Answered 500. Nothing is accepted, but the caller cannot know.
@@ -31,18 +34,29 @@ pub struct Knobs {
     pub share_undelivered: f64,
     /// Accepted texts that never leave (30008).
     pub share_failed: f64,
+    /// How long each accepted text waits in its sender's queue, by the carrier's clock. A text
+    /// whose `ValidityPeriod` is shorter fails at its end (30036).
+    pub queue_delay_ms: u64,
+    /// How long an accepted text is missing from listings, by the carrier's clock.
+    pub listing_lag_ms: u64,
     /// Receipts are sent.
     pub receipts: bool,
     /// From acceptance to `sent`, and again to the final receipt.
     pub receipt_delay_ms: u64,
-    /// For this long a receipt that nobody takes is tried again.
+    /// For this long a receipt that nobody takes is tried again, which is kinder than Twilio: it
+    /// outlasts a restart of the receiver. With 0 it is as Twilio does: once more after a failed
+    /// connection, or as `rc` and `rp` in the callback's fragment ask, and at most for 15 seconds.
     pub receipt_retry_secs: u64,
     /// Receipts sent twice.
     pub share_receipt_twice: f64,
     /// Receipts never sent.
     pub share_receipt_lost: f64,
-    /// Receipts that come up to five seconds late, so that later ones overtake them.
+    /// Receipts that come late, so that later ones overtake them.
     pub share_receipt_late: f64,
+    /// How late they come at most.
+    pub receipt_late_ms: u64,
+    /// Texts whose final receipt comes before their `sent`.
+    pub share_receipt_swapped: f64,
 }
 
 impl Default for Knobs {
@@ -50,6 +64,7 @@ impl Default for Knobs {
         Self {
             latency_ms: 0,
             latency_jitter_ms: 0,
+            share_401: 0.0,
             share_429: 0.0,
             share_500_before: 0.0,
             share_500_after: 0.0,
@@ -60,12 +75,16 @@ impl Default for Knobs {
             share_truncate: 0.0,
             share_undelivered: 0.0,
             share_failed: 0.0,
+            queue_delay_ms: 0,
+            listing_lag_ms: 0,
             receipts: true,
             receipt_delay_ms: 500,
             receipt_retry_secs: 120,
             share_receipt_twice: 0.0,
             share_receipt_lost: 0.0,
             share_receipt_late: 0.0,
+            receipt_late_ms: 5000,
+            share_receipt_swapped: 0.0,
         }
     }
 }

@@ -30,13 +30,11 @@ pub(super) fn resource(message: &Kept) -> String {
     let left = message.has_left();
     // A service has not picked its sender yet, so it does not know the segments either.
     let segments = if message.service && !left { 0 } else { message.segments };
-    let media = u8::from(sid.is_media());
+    let media = message.media;
     let quoted = |text: &str| serde_json::to_string(text).expect("a text is valid JSON");
-    let (from, service) = if message.service {
-        ("null".to_owned(), quoted(&message.from))
-    } else {
-        (quoted(&message.from), "null".to_owned())
-    };
+    let or_null = |text: Option<&str>| text.map_or_else(|| "null".to_owned(), quoted);
+    let from = or_null(message.shown_from());
+    let service = or_null(message.service.then_some(&*message.from));
     let price = left.then(|| f64::from(message.segments) * PRICE_PER_SEGMENT);
     let price = price.map_or_else(|| "null".to_owned(), |price| format!("\"{price:.5}\""));
     let error = message.error.map_or_else(|| "null".to_owned(), |code| code.to_string());
@@ -71,8 +69,11 @@ pub(super) fn list(shared: &Shared, account: &str, query: &str) -> Answer {
         form_urlencoded::parse(query.as_bytes()).into_owned().collect();
     let filter = match Filter::of(&parameters) {
         Ok(filter) => filter,
-        Err(words) => return refusal(StatusCode::BAD_REQUEST, 20001, words),
+        Err((code, words)) => return refusal(StatusCode::BAD_REQUEST, code, words),
     };
+    let lag = Duration::from_millis(shared.knobs().listing_lag_ms);
+    let now = shared.clock.now();
+    let shows = |message: &Kept| lag.is_zero() || message.at + lag <= now;
     let record = shared.record();
     let token = parameters.get("PageToken").and_then(|token| token.strip_prefix("PA"));
     let before = token.and_then(|sid| record.find(&sid.parse().ok()?)).unwrap_or(record.len());
@@ -81,7 +82,8 @@ pub(super) fn list(shared: &Shared, account: &str, query: &str) -> Answer {
         None => Box::new((0..before).rev()),
     };
     let mut found = newest_first.map(|index| record.message(index)).filter(|message| {
-        &*message.account == account && !message.deleted && filter.matches(message)
+        let is_there = &*message.account == account && !message.deleted && shows(message);
+        is_there && filter.matches(message)
     });
     let shown: Vec<&Kept> = found.by_ref().take(filter.size).collect();
     let more = found.next().is_some();
@@ -137,11 +139,14 @@ struct Filter<'a> {
 
 impl<'a> Filter<'a> {
     /// Reads the parameters, or says what is wrong with them.
-    fn of(parameters: &'a BTreeMap<String, String>) -> Result<Self, &'static str> {
+    fn of(parameters: &'a BTreeMap<String, String>) -> Result<Self, (u32, &'static str)> {
         let text = |name: &str| parameters.get(name).map(String::as_str);
         let span = |name: &str| match text(name) {
             None => Ok(None),
-            Some(text) => span_of(text).map(Some).ok_or("DateSent must be a date, YYYY-MM-DD"),
+            Some(text) => match span_of(text) {
+                Some(span) => Ok(Some(span)),
+                None => Err((20001, "DateSent must be a date, YYYY-MM-DD")),
+            },
         };
         let (mut from, mut until) = span("DateSent")?.unwrap_or((Instant(0), Instant::MAX));
         if let Some((start, _)) = span("DateSent>")? {
@@ -151,21 +156,23 @@ impl<'a> Filter<'a> {
             until = until.min(end);
         }
         let size = text("PageSize").map_or(Some(PAGE_ROWS), |text| text.parse().ok());
-        let size = size.filter(|size| (1..=PAGE_ROWS_MAX).contains(size));
+        let size = size.filter(|&size| size > 0).ok_or((20001, "PageSize must be a number"))?;
+        if size > PAGE_ROWS_MAX {
+            return Err((20007, "PageSize must be at most 1000"));
+        }
         Ok(Self {
             to: text("To"),
             from: text("From"),
             between: (from, until),
-            size: size.ok_or("PageSize must be from 1 to 1000")?,
+            size,
             page: text("Page").and_then(|text| text.parse().ok()).unwrap_or(0),
         })
     }
 
     fn matches(&self, message: &Kept) -> bool {
-        let from = if message.service { "" } else { &*message.from };
         let (start, end) = self.between;
         self.to.is_none_or(|to| to == &*message.to)
-            && self.from.is_none_or(|wanted| wanted == from)
+            && self.from.is_none_or(|from| message.shown_from() == Some(from))
             && start <= message.at
             && message.at < end
     }
@@ -206,7 +213,7 @@ pub(super) fn one(
     match *method {
         Method::GET => json(StatusCode::OK, resource(record.message(index))),
         Method::DELETE => {
-            if !record.message(index).closed {
+            if !record.message(index).status.is_final() {
                 let words = "Cannot delete message because delivery has not been completed.";
                 return refusal(StatusCode::CONFLICT, 20009, words);
             }

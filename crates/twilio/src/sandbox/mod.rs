@@ -1,23 +1,26 @@
 //! The sandbox carrier: a Twilio-compatible HTTP server that texts nobody.
 //!
-//! It creates, shows, lists, cancels and redacts messages, calls back signed receipts, answers
-//! Twilio's magic numbers, and can be made slow, forgetful and broken ([`Knobs`]). It keeps its
-//! own record of what it accepted; that record is the ground truth of every test. Acceptance is
-//! recorded before anything is awaited, so a caller that dies meanwhile cannot undo it. It has no
-//! idempotency key, exactly like Twilio: whoever asks twice sends twice.
+//! It creates, shows, lists, cancels, redacts and deletes messages, calls back signed receipts,
+//! posts texts from phones ([`Inbound`]) and heeds their STOP, answers Twilio's magic numbers, and
+//! can be made slow, forgetful and broken ([`Knobs`]). It keeps its own record of what it
+//! accepted; that record is the ground truth of every test. Acceptance is recorded before anything
+//! is awaited, so a caller that dies meanwhile cannot undo it. It has no idempotency key, exactly
+//! like Twilio: whoever asks twice sends twice.
 //!
 //! Beside Twilio's paths it has its own under `/sandbox/`, for people and tests on this machine.
 
 mod control;
 mod create;
+mod inbound;
 mod journal;
 mod knobs;
 mod messages;
 mod outbox;
 mod record;
 mod server;
+mod webhook;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -27,19 +30,21 @@ use domain::seam::{Clock, Dice};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+pub use inbound::{Inbound, Keyword, Received};
 pub use knobs::{KnobError, Knobs};
 pub use record::Summary;
 
 use journal::Journal;
 use outbox::Outbox;
 use record::Record;
+use webhook::Poster;
 
 /// How to run a sandbox carrier.
 pub struct Options {
     /// Where to listen; port 0 picks a free one.
     pub bind: SocketAddr,
     /// The only account and auth token accepted. `None`: every `AC…` account with any password is;
-    /// the password is remembered as the auth token that signs its receipts.
+    /// the password is remembered as the auth token that signs its receipts; every API key is too.
     pub credentials: Option<(String, String)>,
     /// Its behaviour to begin with.
     pub knobs: Knobs,
@@ -72,11 +77,14 @@ impl Memory {
 
 struct Shared {
     credentials: Option<(String, String)>,
-    learnt_tokens: RwLock<HashMap<String, String>>,
+    learnt_tokens: RwLock<BTreeMap<String, String>>,
+    /// API keys, `SK…`, and their secrets.
+    keys: RwLock<BTreeMap<String, String>>,
     knobs: RwLock<Knobs>,
     record: Mutex<Record>,
     journal: Journal,
     outbox: Outbox,
+    poster: Poster,
     clock: Arc<dyn Clock>,
     dice: Arc<dyn Dice>,
 }
@@ -91,10 +99,12 @@ impl Sandbox {
         let shared = Arc::new(Shared {
             credentials: options.credentials,
             learnt_tokens: RwLock::default(),
+            keys: RwLock::default(),
             knobs: RwLock::new(options.knobs),
             record: Mutex::new(record),
             journal,
             outbox: Outbox::default(),
+            poster: Poster::default(),
             clock: options.clock,
             dice: options.dice,
         });
@@ -124,6 +134,20 @@ impl Sandbox {
     /// What it remembers.
     pub fn memory(&self) -> Memory {
         Memory(Arc::clone(&self.shared))
+    }
+
+    /// Lets in an API key (`SK…`) with its secret, beside the auth token. A key signs no webhook:
+    /// that is the auth token's (FACTS 1).
+    pub fn admit_key(&self, sid: &str, secret: &str) {
+        let mut keys = self.shared.keys.write().unwrap_or_else(PoisonError::into_inner);
+        keys.insert(sid.to_owned(), secret.to_owned());
+    }
+
+    /// A phone texts one of the account's senders: the text is heeded if it is STOP or START, and
+    /// posted to the webhook. Returns when that was answered or given up. The same can be asked of
+    /// `POST /sandbox/inbound` in JSON.
+    pub async fn receive(&self, inbound: &Inbound) -> Received {
+        inbound::receive(&self.shared, inbound).await
     }
 
     /// Changes its behaviour.
@@ -173,23 +197,51 @@ impl Shared {
         }
     }
 
-    /// Whether this user and password open this account.
-    fn admits(&self, account: &str, user: &str, password: &str) -> bool {
-        use subtle::ConstantTimeEq as _;
-        if let Some((sid, token)) = &self.credentials {
-            let same = |a: &str, b: &str| bool::from(a.as_bytes().ct_eq(b.as_bytes()));
-            return same(sid, account) & same(sid, user) & same(token, password);
-        }
-        if !account.starts_with("AC") || user != account || password.is_empty() {
-            return false;
+    /// The account that texts from phones come to: the only one let in, or the first that came.
+    fn main_account(&self) -> String {
+        if let Some((sid, _)) = &self.credentials {
+            return sid.clone();
         }
         let learnt = self.learnt_tokens.read().unwrap_or_else(PoisonError::into_inner);
-        if learnt.get(account).is_some_and(|token| token == password) {
+        learnt.keys().next().cloned().unwrap_or_default()
+    }
+
+    /// Whether this user and password open this account.
+    fn admits(&self, account: &str, user: &str, password: &str) -> bool {
+        let is_known = match &self.credentials {
+            Some((sid, _)) => same(sid, account),
+            None => account.starts_with("AC") && !password.is_empty(),
+        };
+        let opens = if user == account { Self::opens } else { Self::knows };
+        is_known && opens(self, user, password)
+    }
+
+    /// Whether this is the account's auth token; an open carrier takes any and remembers it.
+    fn opens(&self, account: &str, token: &str) -> bool {
+        if let Some((_, known)) = &self.credentials {
+            return same(known, token);
+        }
+        let learnt = self.learnt_tokens.read().unwrap_or_else(PoisonError::into_inner);
+        if learnt.get(account).is_some_and(|known| known == token) {
             return true;
         }
         drop(learnt);
         let mut learnt = self.learnt_tokens.write().unwrap_or_else(PoisonError::into_inner);
-        learnt.insert(account.to_owned(), password.to_owned());
+        learnt.insert(account.to_owned(), token.to_owned());
         true
     }
+
+    /// Whether this is an API key; an open carrier takes any.
+    fn knows(&self, key: &str, secret: &str) -> bool {
+        let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
+        match keys.get(key) {
+            Some(known) => same(known, secret),
+            None => self.credentials.is_none() && key.starts_with("SK"),
+        }
+    }
+}
+
+fn same(a: &str, b: &str) -> bool {
+    use subtle::ConstantTimeEq as _;
+    a.as_bytes().ct_eq(b.as_bytes()).into()
 }

@@ -1,62 +1,83 @@
-//! Receipts on their way to whoever asked for them: signed like Twilio's, tried again for a while.
+//! Receipts on their way to whoever asked for them: in the order of a message's life, tried again
+//! for a while, and as lost, late, doubled or swapped as the knobs say. How one is posted and
+//! signed is in [`super::webhook`].
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName};
-use http::{HeaderMap, HeaderValue, Method, Uri};
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::Shared;
 use super::journal::Line;
 use super::record::Kept;
-use crate::outcome::Ended;
-use crate::pool::{Origin, Outgoing, Pool};
-use crate::signature;
+use super::webhook::{Answered, POST_TIMEOUT, POSTS_MAX, Retries, Webhook};
+use super::{Knobs, Shared};
 use crate::wire::MessageStatus;
 
-/// Receipts on the wire at once.
-const RECEIPTS_MAX: usize = 128;
-/// Twilio gives a webhook this long.
-const RECEIPT_TIMEOUT: Duration = Duration::from_secs(15);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const RETRY_FIRST: Duration = Duration::from_millis(100);
 const RETRY_LAST: Duration = Duration::from_secs(5);
-const LATE_MS_MAX: u64 = 5000;
-/// How often the clock is asked whether a scheduled message is due.
-const SCHEDULE_TICK: Duration = Duration::from_millis(100);
-/// What a webhook answers is not read further; Twilio ignores it too.
-const ANSWER_BYTES_MAX: usize = 64 * 1024;
-const SIGNATURE: HeaderName = HeaderName::from_static("x-twilio-signature");
-const TOKEN: HeaderName = HeaderName::from_static("i-twilio-idempotency-token");
+/// How often the clock is asked whether a message that waits for its time is due.
+const CLOCK_TICK: Duration = Duration::from_millis(100);
 
 /// A receipt that is due some time.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy)]
 struct Due {
     at: Instant,
     index: usize,
-    final_one: bool,
+    /// The status it tells.
+    status: MessageStatus,
+    /// The message is not there yet: it is turned first, and the next receipt is due later.
+    turns: bool,
+    /// The `sent` that comes after it, out of order.
+    owes_sent: bool,
     tries: u32,
     first_at: Instant,
 }
 
-/// Receipts to be sent, and messages that wait for their `SendAt`.
-#[derive(Default)]
-pub(super) struct Outbox {
-    waiting: Mutex<BinaryHeap<Reverse<Due>>>,
-    on_the_wire: AtomicU64,
-    scheduled: Mutex<BinaryHeap<Reverse<(domain::instant::Instant, usize)>>>,
-    pools: Mutex<HashMap<Origin, Arc<Pool>>>,
-    news: Notify,
+impl Due {
+    const fn new(at: Instant, index: usize, status: MessageStatus) -> Self {
+        Self { at, index, status, turns: true, owes_sent: false, tries: 0, first_at: at }
+    }
+
+    const fn place(&self) -> (Instant, usize, u8) {
+        (self.at, self.index, self.status.rank())
+    }
+}
+
+impl PartialEq for Due {
+    fn eq(&self, other: &Self) -> bool {
+        self.place() == other.place()
+    }
+}
+
+impl Eq for Due {}
+
+impl PartialOrd for Due {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Due {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.place().cmp(&other.place())
+    }
 }
 
 type Heap<T> = BinaryHeap<Reverse<T>>;
+
+/// Receipts to be sent, and messages that wait for their `SendAt` or the end of their queue.
+#[derive(Default)]
+pub(super) struct Outbox {
+    waiting: Mutex<Heap<Due>>,
+    on_the_wire: AtomicU64,
+    by_clock: Mutex<Heap<(domain::instant::Instant, usize)>>,
+    news: Notify,
+}
 
 fn locked<T>(heap: &Mutex<Heap<T>>) -> MutexGuard<'_, Heap<T>> {
     heap.lock().unwrap_or_else(PoisonError::into_inner)
@@ -68,8 +89,8 @@ impl Outbox {
         self.news.notify_one();
     }
 
-    fn schedule(&self, at: domain::instant::Instant, index: usize) {
-        locked(&self.scheduled).push(Reverse((at, index)));
+    fn wait_for_clock(&self, at: domain::instant::Instant, index: usize) {
+        locked(&self.by_clock).push(Reverse((at, index)));
         self.news.notify_one();
     }
 
@@ -92,25 +113,15 @@ impl Outbox {
             None => Duration::from_secs(3600),
         };
         drop(waiting);
-        Err(if locked(&self.scheduled).is_empty() { wait } else { wait.min(SCHEDULE_TICK) })
+        Err(if locked(&self.by_clock).is_empty() { wait } else { wait.min(CLOCK_TICK) })
     }
 
-    /// A scheduled message whose time has come.
-    fn next_scheduled(&self, now: domain::instant::Instant) -> Option<usize> {
-        let mut scheduled = locked(&self.scheduled);
-        let Reverse((at, _)) = *scheduled.peek()?;
-        let due = if at <= now { scheduled.pop() } else { None };
+    /// A message whose time has come.
+    fn next_by_clock(&self, now: domain::instant::Instant) -> Option<usize> {
+        let mut by_clock = locked(&self.by_clock);
+        let Reverse((at, _)) = *by_clock.peek()?;
+        let due = if at <= now { by_clock.pop() } else { None };
         due.map(|Reverse((_, index))| index)
-    }
-
-    fn pool(&self, origin: Origin) -> Option<Arc<Pool>> {
-        let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pool) = pools.get(&origin) {
-            return Some(Arc::clone(pool));
-        }
-        let pool = Arc::new(Pool::new(origin.clone(), RECEIPTS_MAX, CONNECT_TIMEOUT)?);
-        pools.insert(origin, Arc::clone(&pool));
-        Some(pool)
     }
 }
 
@@ -120,16 +131,32 @@ pub(super) fn take_up(shared: &Shared, index: usize) {
     let (status, send_at) = (record.message(index).status, record.message(index).send_at);
     drop(record);
     match (status, send_at) {
-        (MessageStatus::Scheduled, Some(at)) => shared.outbox.schedule(at, index),
-        (MessageStatus::Canceled, _) => {
-            let now = Instant::now();
-            let due = Due { at: now, index, final_one: true, tries: 0, first_at: now };
-            shared.outbox.push(due);
+        (MessageStatus::Scheduled, Some(at)) => shared.outbox.wait_for_clock(at, index),
+        _ => go_on(shared, index, None, Instant::now()),
+    }
+}
+
+/// Makes the receipt after `told` due, counted from `since`; the message may have to wait in its
+/// sender's queue first.
+fn go_on(shared: &Shared, index: usize, told: Option<MessageStatus>, since: Instant) {
+    use MessageStatus::{Canceled, Queued};
+    let record = shared.record();
+    let message = record.message(index);
+    let (next, leaves_at) = (message.receipt_after(told), message.leaves_at);
+    let waits = message.status.rank() <= Queued.rank();
+    drop(record);
+    match (next, leaves_at) {
+        (None, _) => {}
+        // These are told at once.
+        (Some(status @ (Queued | Canceled)), _) => {
+            shared.outbox.push(Due::new(since, index, status));
         }
-        _ => {
+        (Some(_), Some(at)) if waits && at > shared.clock.now() => {
+            shared.outbox.wait_for_clock(at, index);
+        }
+        (Some(status), _) => {
             let delay = Duration::from_millis(shared.knobs().receipt_delay_ms);
-            let at = Instant::now() + delay;
-            shared.outbox.push(Due { at, index, final_one: false, tries: 0, first_at: at });
+            shared.outbox.push(Due::new(since + delay, index, status));
         }
     }
 }
@@ -147,13 +174,13 @@ pub(super) fn resume(shared: &Shared) {
 
 /// Sends receipts as they come due, until it is aborted.
 pub(super) async fn run(shared: Arc<Shared>) {
-    let permits = Arc::new(Semaphore::new(RECEIPTS_MAX));
+    let permits = Arc::new(Semaphore::new(POSTS_MAX));
     let mut posting = JoinSet::new();
     loop {
         while posting.try_join_next().is_some() {}
         let permit = Arc::clone(&permits).acquire_owned().await.expect("never closed");
         let due = loop {
-            release_scheduled(&shared);
+            release_by_clock(&shared);
             match shared.outbox.next(Instant::now()) {
                 Ok(due) => break due,
                 Err(wait) => {
@@ -170,12 +197,22 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
-/// Queues the scheduled messages whose time has come, unless they were canceled.
-fn release_scheduled(shared: &Shared) {
-    while let Some(index) = shared.outbox.next_scheduled(shared.clock.now()) {
-        let waits = |status| status == MessageStatus::Scheduled;
-        if turn_if(shared, index, waits, MessageStatus::Queued, None) {
-            take_up(shared, index);
+/// Queues the scheduled messages whose time has come, unless they were canceled, and lets go those
+/// at the head of their queue.
+fn release_by_clock(shared: &Shared) {
+    while let Some(index) = shared.outbox.next_by_clock(shared.clock.now()) {
+        let status = shared.record().message(index).status;
+        match status {
+            MessageStatus::Scheduled => {
+                let waits = |status| status == MessageStatus::Scheduled;
+                if turn_if(shared, index, waits, MessageStatus::Queued, None) {
+                    take_up(shared, index);
+                }
+            }
+            MessageStatus::Accepted | MessageStatus::Queued => {
+                go_on(shared, index, Some(MessageStatus::Queued), Instant::now());
+            }
+            _ => {}
         }
     }
 }
@@ -199,42 +236,51 @@ pub(super) fn turn_if(
     true
 }
 
+/// Turns the message, posts its receipt, and makes the next one due: after the first try of this
+/// one, so that they arrive in order unless something goes wrong.
 async fn carry_out(shared: &Shared, mut due: Due) {
     let knobs = shared.knobs();
-    if due.tries == 0 {
+    let first = due.turns;
+    if first {
         turn(shared, due);
-        if !due.final_one {
+        due.turns = false;
+        let is_sent = due.status == MessageStatus::Sent;
+        if is_sent && shared.happens(knobs.share_receipt_swapped) {
+            let fate = shared.record().message(due.index).fate;
             let at = due.at + Duration::from_millis(knobs.receipt_delay_ms);
-            shared.outbox.push(Due { at, final_one: true, first_at: at, ..due });
+            shared.outbox.push(Due { owes_sent: true, ..Due::new(at, due.index, fate) });
+            return;
         }
         if shared.happens(knobs.share_receipt_late) {
-            due.tries = 1;
-            due.at = Instant::now() + Duration::from_millis(shared.dice.below(LATE_MS_MAX));
+            go_on(shared, due.index, Some(due.status), due.at);
+            due.at =
+                Instant::now() + Duration::from_millis(shared.dice.below(knobs.receipt_late_ms));
             shared.outbox.push(due);
             return;
         }
     }
-    let wanted = knobs.receipts && shared.record().message(due.index).callback.is_some();
-    let posted = match wanted {
-        false => Posted::Unwanted,
-        true if shared.happens(knobs.share_receipt_lost) => Posted::Lost,
-        true => post(shared, due).await,
-    };
-    let given_up = due.first_at.elapsed() > Duration::from_secs(knobs.receipt_retry_secs);
-    if posted == Posted::Untaken && !given_up {
-        let wait = RETRY_FIRST.saturating_mul(1 << due.tries.min(6)).min(RETRY_LAST);
+    let posted = post(shared, knobs, due).await;
+    if first {
+        go_on(shared, due.index, Some(due.status), due.at);
+    }
+    if due.owes_sent {
+        due.owes_sent = false;
+        let sent = Due::new(Instant::now(), due.index, MessageStatus::Sent);
+        shared.outbox.push(Due { turns: false, ..sent });
+    }
+    if let Posted::Untaken { again: Some(wait) } = posted {
         due.tries += 1;
         due.at = Instant::now() + wait;
         shared.outbox.push(due);
         return;
     }
     if posted == Posted::Taken && shared.happens(knobs.share_receipt_twice) {
-        post(shared, due).await;
+        post_once(shared, due).await;
     }
     let mut record = shared.record();
     match posted {
         Posted::Taken => record.count_receipt(true),
-        Posted::Untaken | Posted::Lost => record.count_receipt(false),
+        Posted::Untaken { .. } | Posted::Lost => record.count_receipt(false),
         Posted::Unwanted => {}
     }
     let (closed, sid) = (record.end_receipt(due.index), record.message(due.index).sid);
@@ -248,8 +294,10 @@ async fn carry_out(shared: &Shared, mut due: Due) {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Posted {
     Taken,
-    /// Nobody took it yet.
-    Untaken,
+    /// Nobody took it; it may be tried again after a while.
+    Untaken {
+        again: Option<Duration>,
+    },
     /// It never arrives, on purpose.
     Lost,
     /// Nobody asked for it.
@@ -260,42 +308,52 @@ enum Posted {
 fn turn(shared: &Shared, due: Due) {
     let record = shared.record();
     let message = record.message(due.index);
-    let (fate, odd) = (message.fate, message.sid.bytes()[0] % 2 == 1);
+    let (odd, expires) = (message.sid.bytes()[0] % 2 == 1, message.expires);
     drop(record);
-    let error = match fate {
+    let error = match due.status {
         MessageStatus::Undelivered => Some(if odd { 30005 } else { 30003 }),
+        MessageStatus::Failed if expires => Some(30036),
         MessageStatus::Failed => Some(30008),
         _ => None,
     };
-    if due.final_one {
-        turn_if(shared, due.index, |status| !status.is_final(), fate, error);
-    } else if fate != MessageStatus::Failed {
-        let sent = MessageStatus::Sent;
-        turn_if(shared, due.index, |status| status.rank() < sent.rank(), sent, None);
-    }
+    let outranks = |status: MessageStatus| status.rank() < due.status.rank();
+    turn_if(shared, due.index, outranks, due.status, error);
 }
 
-/// Posts one receipt.
-async fn post(shared: &Shared, due: Due) -> Posted {
-    let message = shared.record().message(due.index).clone();
-    let Some(callback) = &message.callback else { return Posted::Unwanted };
-    // A text that fails tells so at once; there is no `sent` before it.
-    let status = if due.final_one { message.fate } else { MessageStatus::Sent };
-    if !due.final_one && message.fate == MessageStatus::Failed {
+/// Posts a receipt if it is wanted and not lost, and judges the answer.
+async fn post(shared: &Shared, knobs: Knobs, due: Due) -> Posted {
+    if !knobs.receipts || shared.record().message(due.index).callback.is_none() {
         return Posted::Unwanted;
     }
-    let url = callback.split('#').next().unwrap_or_default();
-    let Some((origin, path)) = url.parse::<Uri>().ok().and_then(|uri| {
-        let path = uri.path_and_query()?.as_str().parse::<Uri>().ok()?;
-        Some((Origin::of(&uri)?, path))
-    }) else {
+    if shared.happens(knobs.share_receipt_lost) {
+        return Posted::Lost;
+    }
+    let Some((answered, retries)) = post_once(shared, due).await else {
         return Posted::Unwanted;
     };
-    let Some(pool) = shared.outbox.pool(origin) else { return Posted::Unwanted };
-    let sid = message.sid.to_string();
-    let word = status.to_string();
-    let code = message.error.filter(|_| due.final_one).map(|code| code.to_string());
-    let done = done_date(&message).filter(|_| due.final_one);
+    let age = due.first_at.elapsed();
+    let again = match answered {
+        Answered::With(200..=299) => return Posted::Taken,
+        _ if knobs.receipt_retry_secs == 0 => {
+            let goes_on = retries.allow(answered, due.tries) && age < POST_TIMEOUT;
+            goes_on.then_some(RETRY_FIRST)
+        }
+        // Kinder than Twilio, but 4xx is a final word: the receiver does not want it.
+        Answered::With(400..=499) => return Posted::Taken,
+        _ if age > Duration::from_secs(knobs.receipt_retry_secs) => None,
+        _ => Some(RETRY_FIRST.saturating_mul(1 << due.tries.min(6)).min(RETRY_LAST)),
+    };
+    Posted::Untaken { again }
+}
+
+/// Posts a receipt, and says how it may be tried again; `None` when there is nowhere to.
+async fn post_once(shared: &Shared, due: Due) -> Option<(Answered, Retries)> {
+    let message = shared.record().message(due.index).clone();
+    let callback = message.callback.as_deref()?;
+    let (sid, word) = (message.sid.to_string(), due.status.to_string());
+    let is_final = due.status.is_final();
+    let code = message.error.filter(|_| is_final).map(|code| code.to_string());
+    let done = done_date(&message).filter(|_| is_final);
     let mut params: Vec<(&str, &str)> = vec![
         ("SmsSid", &sid),
         ("SmsStatus", &word),
@@ -305,39 +363,20 @@ async fn post(shared: &Shared, due: Due) -> Posted {
         ("AccountSid", &message.account),
         ("ApiVersion", "2010-04-01"),
     ];
-    params.push((if message.service { "MessagingServiceSid" } else { "From" }, &message.from));
-    if let Some(code) = &code {
-        params.push(("ErrorCode", code));
+    params.extend(message.shown_from().map(|from| ("From", from)));
+    if message.service {
+        params.push(("MessagingServiceSid", &message.from));
     }
-    if let Some(done) = &done {
-        params.push(("RawDlrDoneDate", done));
-    }
-    let signed = signature::sign(&shared.token_of(&message.account), url, &params);
-    let mut headers = HeaderMap::new();
-    let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-    headers.insert(CONTENT_TYPE, form);
-    if let Ok(signed) = HeaderValue::from_str(&signed) {
-        headers.insert(SIGNATURE, signed);
-    }
-    if let Ok(token) = HeaderValue::from_str(&format!("{sid}-{word}")) {
-        headers.insert(TOKEN, token);
-    }
-    let form =
-        form_urlencoded::Serializer::new(String::with_capacity(400)).extend_pairs(params).finish();
-    let body = Bytes::from(form);
-    let request = Outgoing {
-        method: Method::POST,
-        uri: path,
-        headers: &headers,
-        body,
-        answer_bytes_max: ANSWER_BYTES_MAX,
+    params.extend(code.as_deref().map(|code| ("ErrorCode", code)));
+    params.extend(done.as_deref().map(|done| ("RawDlrDoneDate", done)));
+    let webhook = Webhook {
+        url: callback,
+        auth_token: &shared.token_of(&message.account),
+        idempotency_token: &format!("{sid}-{word}"),
+        params: &params,
     };
-    let exchange = pool.exchange(&request, None, Instant::now() + RECEIPT_TIMEOUT).await;
-    // 4xx is a final word: the receiver does not want it.
-    match exchange.ended {
-        Ended::Response { status: 200..=299 | 400..=499, .. } => Posted::Taken,
-        _ => Posted::Untaken,
-    }
+    let answered = shared.poster.post(&webhook, Instant::now() + POST_TIMEOUT).await?;
+    Some((answered, Retries::of(callback)))
 }
 
 /// The network's own time of a receipt, `YYMMDDhhmm`; only of what left the carrier.

@@ -14,6 +14,9 @@ use crate::wire::{MessageStatus, Sid};
 /// Texts, accounts and senders that are kept once, however often they come.
 const INTERNED_MAX: usize = 10_000;
 
+/// What every service here picks.
+const POOL_SENDER: &str = "+15005550006";
+
 /// A message the carrier accepted.
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
@@ -23,11 +26,19 @@ pub(super) struct Kept {
     pub from: Arc<str>,
     /// It was sent through a service, which `from` names.
     pub service: bool,
+    /// The sender of the service's pool that the caller asked for.
+    pub sender: Option<Arc<str>>,
     pub body: Arc<str>,
+    /// How many media it carries.
+    pub media: u8,
     pub callback: Option<Box<str>>,
     pub at: Instant,
     /// It waits until then.
     pub send_at: Option<Instant>,
+    /// It waits in its sender's queue until then.
+    pub leaves_at: Option<Instant>,
+    /// It leaves the queue because its `ValidityPeriod` is over.
+    pub expires: bool,
     pub segments: u32,
     pub status: MessageStatus,
     pub error: Option<u32>,
@@ -54,15 +65,43 @@ impl Kept {
         }
     }
 
+    /// The sender as Twilio shows it: with a service, the one asked for, or the one the service
+    /// has picked by the time the text leaves.
+    pub fn shown_from(&self) -> Option<&str> {
+        if self.service {
+            self.sender.as_deref().or_else(|| self.has_left().then_some(POOL_SENDER))
+        } else {
+            Some(&self.from)
+        }
+    }
+
+    /// The receipt that follows another one, or the first.
+    pub const fn receipt_after(&self, told: Option<MessageStatus>) -> Option<MessageStatus> {
+        use MessageStatus::{Canceled, Failed, Queued, Sent};
+        match (told, self.fate) {
+            (None, Canceled) => Some(Canceled),
+            (None, _) if self.service => Some(Queued),
+            // A text that fails tells so at once; there is no `sent` before it.
+            (None | Some(Queued), Failed) => Some(Failed),
+            (None | Some(Queued), _) => Some(Sent),
+            (Some(Sent), fate) => Some(fate),
+            _ => None,
+        }
+    }
+
+    /// How many receipts it will have.
+    fn receipts(&self) -> u8 {
+        let all =
+            std::iter::successors(self.receipt_after(None), |&told| self.receipt_after(Some(told)));
+        all.fold(0, |count, _| count + 1)
+    }
+
     /// Whether the carrier's network has it, or had.
     pub const fn has_left(&self) -> bool {
         use MessageStatus::{Canceled, Failed, Sent};
         self.status.rank() >= Sent.rank() && !matches!(self.status, Canceled | Failed)
     }
 }
-
-/// `sent`, and the final one.
-pub(super) const RECEIPTS: u8 = 2;
 
 /// The record in numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -98,6 +137,8 @@ pub(super) struct Record {
     texts: HashSet<u64>,
     hasher: RandomState,
     interned: HashSet<Arc<str>>,
+    /// Senders (numbers or services) and the phones that want nothing more of them.
+    opted_out: HashSet<(Box<str>, Box<str>)>,
     by_status: [u64; MessageStatus::ALL.len()],
     sums: Summary,
 }
@@ -127,6 +168,9 @@ impl Record {
                     (kept.redacted, kept.deleted) = (redacted, deleted);
                 }
             }
+            Line::Consent { phone, sender, opted_out } => {
+                self.set_opted_out(&sender, &phone, opted_out);
+            }
         }
     }
 
@@ -137,10 +181,14 @@ impl Record {
             to,
             from,
             service,
+            sender,
             body,
+            media,
             callback,
             at,
             send_at,
+            leaves_at,
+            expires,
             segments,
             fate,
         } = line
@@ -153,17 +201,21 @@ impl Record {
             to: (&*to).into(),
             from: self.intern(&from),
             service,
+            sender: sender.map(|sender| self.intern(&sender)),
             body: self.intern(&body),
+            media: media.max(u8::from(sid.is_media())),
             callback: callback.map(|url| (&*url).into()),
             at,
             send_at,
+            leaves_at,
+            expires,
             segments,
             status: Kept::first_status(service, send_at),
             error: None,
             fate,
             redacted: false,
             deleted: false,
-            receipts_open: RECEIPTS,
+            receipts_open: 0,
             closed: false,
             previous: None,
         })
@@ -182,6 +234,22 @@ impl Record {
         fresh
     }
 
+    /// Notes that a phone wants nothing more of a sender, or wants it again.
+    pub fn set_opted_out(&mut self, sender: &str, phone: &str, opted_out: bool) {
+        let both = (sender.into(), phone.into());
+        if opted_out {
+            self.opted_out.insert(both);
+        } else {
+            self.opted_out.remove(&both);
+        }
+    }
+
+    /// Whether a phone wants nothing more of a sender.
+    pub fn is_opted_out(&self, sender: &str, phone: &str) -> bool {
+        // Hardly ever is anybody; then nothing is copied to ask.
+        !self.opted_out.is_empty() && self.opted_out.contains(&(sender.into(), phone.into()))
+    }
+
     /// Counts a request.
     pub fn count_request(&mut self) {
         self.sums.requests += 1;
@@ -194,6 +262,7 @@ impl Record {
         self.sums.accepted += 1;
         self.sums.segments += u64::from(kept.segments);
         self.by_status[kept.status as usize] += 1;
+        kept.receipts_open = kept.receipts();
         kept.previous = self.phones.insert(self.hasher.hash_one(&*kept.to), place);
         if kept.previous.is_none() {
             self.sums.distinct_to += 1;
@@ -213,7 +282,8 @@ impl Record {
         self.by_status[status as usize] += 1;
         (kept.status, kept.error) = (status, error);
         if status == MessageStatus::Canceled {
-            (kept.fate, kept.receipts_open) = (status, 1);
+            kept.fate = status;
+            kept.receipts_open = kept.receipts();
         }
     }
 

@@ -72,14 +72,15 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Answer, D
         Err(_) => return Ok(refusal(StatusCode::BAD_REQUEST, 20001, "The body is too large")),
     };
     if let Some(rest) = path.strip_prefix("/sandbox/") {
-        return Ok(control::answer(shared, &head.method, rest, query, &body));
+        return Ok(control::answer(shared, &head.method, rest, query, &body).await);
     }
     let Some((account, rest)) =
         path.strip_prefix("/2010-04-01/Accounts/").and_then(|rest| rest.split_once('/'))
     else {
         return Ok(not_found(path));
     };
-    if !is_admitted(shared, account, &head.headers) {
+    let is_revoked = shared.happens(shared.knobs().share_401);
+    if is_revoked || !is_admitted(shared, account, &head.headers) {
         return Ok(refusal(StatusCode::UNAUTHORIZED, 20003, "Authenticate"));
     }
     match (&head.method, rest) {

@@ -3,12 +3,20 @@
 //! [`crate::client`], the meaning of an answer in [`crate::outcome`].
 
 mod callback;
+mod channel;
+mod check;
+mod inbound;
 mod request;
 mod resource;
 mod sid;
 mod status;
 
 pub use callback::StatusCallback;
+pub use channel::Channel;
+pub(crate) use channel::{is_e164, prefix_of};
+pub use check::{BODY_UNITS_MAX, Forbidden, MEDIA_MAX, VALIDITY_SECS_MAX};
+pub(crate) use check::{fits_schedule, is_reachable, is_sender, is_sid, is_web_address};
+pub use inbound::InboundMessage;
 pub use request::{CreateMessage, ListFilter, Sender};
 pub(crate) use resource::CreatedMessage;
 pub use resource::{ErrorBody, MessagePage, MessageResource};

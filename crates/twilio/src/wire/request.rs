@@ -19,14 +19,16 @@ pub enum Sender<'a> {
     },
 }
 
-/// One text to create (`POST /Messages.json`, FACTS 1.1).
+/// One message to create (`POST /Messages.json`, FACTS 1.1). What Twilio would refuse is found by
+/// [`Self::check`]; encoding and sending do not look.
 #[derive(Clone, Copy, Debug)]
 pub struct CreateMessage<'a> {
-    /// The recipient, E.164 or a channel address such as `whatsapp:+15105550123`.
+    /// The recipient, E.164 or a channel address such as `whatsapp:+15105550123`
+    /// ([`super::Channel::address`]); the sender's must be of the same channel.
     pub to: &'a str,
     /// Who it comes from.
     pub sender: Sender<'a>,
-    /// The text, at most 1600 UTF-16 units (21617).
+    /// The text, at most 1600 UTF-16 units (21617). May be empty beside media or a template.
     pub body: &'a str,
     /// Where receipts go. A fragment such as `#rc=5&rp=all` sets Twilio's retries and is not
     /// signed.
@@ -41,6 +43,10 @@ pub struct CreateMessage<'a> {
     pub media_urls: &'a [&'a str],
     /// `RiskCheck`: false skips SMS-pumping protection for this message.
     pub risk_check: Option<bool>,
+    /// The template to send instead of a text, `HX…` (WhatsApp, RCS).
+    pub content_sid: Option<&'a str>,
+    /// What goes into the template's gaps: a JSON object of strings, such as `{"1":"Ada"}`.
+    pub content_variables: Option<&'a str>,
 }
 
 impl<'a> CreateMessage<'a> {
@@ -56,6 +62,8 @@ impl<'a> CreateMessage<'a> {
             send_at: None,
             media_urls: &[],
             risk_check: None,
+            content_sid: None,
+            content_variables: None,
         }
     }
 
@@ -76,7 +84,7 @@ impl<'a> CreateMessage<'a> {
                 form.append_pair("MessagingServiceSid", service).append_pair("From", from);
             }
         }
-        if !self.body.is_empty() || self.media_urls.is_empty() {
+        if !self.body.is_empty() || !self.has_other_content() {
             form.append_pair("Body", self.body);
         }
         for url in self.media_urls {
@@ -97,7 +105,18 @@ impl<'a> CreateMessage<'a> {
         if let Some(check) = self.risk_check {
             form.append_pair("RiskCheck", if check { "enable" } else { "disable" });
         }
+        if let Some(sid) = self.content_sid {
+            form.append_pair("ContentSid", sid);
+        }
+        if let Some(variables) = self.content_variables {
+            form.append_pair("ContentVariables", variables);
+        }
         form.finish()
+    }
+
+    /// Whether there is something to send beside the text.
+    pub(super) const fn has_other_content(&self) -> bool {
+        !self.media_urls.is_empty() || self.content_sid.is_some()
     }
 }
 
@@ -158,6 +177,12 @@ mod tests {
             ..plain
         };
         let media = CreateMessage { body: "", media_urls: &["https://m.example/1"], ..plain };
+        let template = CreateMessage {
+            body: "",
+            content_sid: Some("HXcccccccccccccccccccccccccccccccc"),
+            content_variables: Some(r#"{"1":"Ada"}"#),
+            ..plain
+        };
         let cases = [
             (plain, "To=%2B15105550123&From=%2B14155550100&Body=H%C3%A9+%26+50%25"),
             (
@@ -169,6 +194,12 @@ mod tests {
                  &ScheduleType=fixed&RiskCheck=disable",
             ),
             (media, "To=%2B15105550123&From=%2B14155550100&MediaUrl=https%3A%2F%2Fm.example%2F1"),
+            (
+                template,
+                "To=%2B15105550123&From=%2B14155550100\
+                 &ContentSid=HXcccccccccccccccccccccccccccccccc\
+                 &ContentVariables=%7B%221%22%3A%22Ada%22%7D",
+            ),
         ];
         for (message, expected) in cases {
             assert_eq!(message.encode(), expected);

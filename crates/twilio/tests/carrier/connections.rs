@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use twilio::client::{Client, Config, Timeouts};
 use twilio::outcome::{FailureKind, NotSentReason, Outcome, UnknownReason};
 use twilio::sandbox::Knobs;
 use twilio::wire::CreateMessage;
 
+use crate::peer::{answer, read_request};
 use crate::rig::{ACCOUNT, FROM, TOKEN, carrier, client, client_of, send};
 
 const CREATED: &str = "{\"sid\":\"SM0123456789abcdef0123456789abcdef\",\"status\":\"queued\"}";
@@ -29,14 +30,12 @@ async fn server(
     tokio::spawn(async move {
         for connection in 1.. {
             let Ok((mut stream, _)) = listener.accept().await else { return };
+            let mut buffer = Vec::new();
             for _ in 0..requests_each {
-                if !read_request(&mut stream).await {
+                if read_request(&mut stream, &mut buffer).await.is_none() {
                     break;
                 }
-                let length = CREATED.len();
-                let answer =
-                    format!("HTTP/1.1 201 Created\r\nContent-Length: {length}\r\n\r\n{CREATED}");
-                if stream.write_all(answer.as_bytes()).await.is_err() {
+                if stream.write_all(&answer(201, CREATED)).await.is_err() {
                     break;
                 }
                 if seen.send(connection).is_err() {
@@ -51,25 +50,6 @@ async fn server(
         }
     });
     (base, requests, close)
-}
-
-async fn read_request(stream: &mut TcpStream) -> bool {
-    let mut bytes = Vec::new();
-    loop {
-        match stream.read_buf(&mut bytes).await {
-            Ok(read) if read > 0 => {}
-            _ => return false,
-        }
-        let text = String::from_utf8_lossy(&bytes);
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length = head.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse().ok())?
-        });
-        if length.is_some_and(|length: usize| body.len() >= length) {
-            return true;
-        }
-    }
 }
 
 #[tokio::test]

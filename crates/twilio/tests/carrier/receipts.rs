@@ -1,94 +1,47 @@
-//! Receipts: signed, in order of fate, tried again, and remembered over a restart.
+//! Receipts: signed, in the order of a message's life, tried again as Twilio does or longer,
+//! remembered over a restart, and as unruly as the knobs say.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::BTreeMap;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
-use twilio::sandbox::{Knobs, Sandbox};
+use twilio::outcome::Outcome;
+use twilio::sandbox::{Knobs, Options, Sandbox};
 use twilio::signature::{self, Body};
-use twilio::wire::{CreateMessage, StatusCallback};
+use twilio::wire::{CreateMessage, Sender, StatusCallback};
 
-use crate::rig::{FROM, TOKEN, carrier, client, options};
+use crate::peer::{Heard, Peer, Says, answer, peer, peer_on};
+use crate::rig::{FROM, SERVICE, TOKEN, carrier, client, next, options, until};
 
-struct Posted {
-    path: String,
-    signature: String,
-    form: Vec<(String, String)>,
+/// Takes every receipt.
+async fn taker() -> Peer {
+    peer(|_, _| Says::Bytes(answer(204, ""))).await
 }
 
-/// A server that takes receipts and answers each with what `answer` says.
-fn taker(
-    listener: TcpListener,
-    answer: impl Fn(usize) -> u16 + Send + Sync + 'static,
-) -> mpsc::UnboundedReceiver<Posted> {
-    let (seen, posted) = mpsc::unbounded_channel();
-    let answer = Arc::new(answer);
-    let count = Arc::new(std::sync::atomic::AtomicUsize::new(0));
-    tokio::spawn(async move {
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let (seen, answer, count) = (seen.clone(), Arc::clone(&answer), Arc::clone(&count));
-            tokio::spawn(async move {
-                let mut buffer = Vec::new();
-                while let Some((posted, rest)) = read(&mut stream, buffer).await {
-                    buffer = rest;
-                    let n = count.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                    let status = answer(n);
-                    if status < 300 && seen.send(posted).is_err() {
-                        return;
-                    }
-                    let text = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n");
-                    if stream.write_all(text.as_bytes()).await.is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-    });
-    posted
+fn receipt_of(heard: &Heard) -> StatusCallback {
+    StatusCallback::parse(&heard.form()).expect("well-formed")
 }
 
-async fn read(
-    stream: &mut tokio::net::TcpStream,
-    mut buffer: Vec<u8>,
-) -> Option<(Posted, Vec<u8>)> {
-    loop {
-        if let Some(end) = buffer.windows(4).position(|four| four == b"\r\n\r\n") {
-            let head = String::from_utf8(buffer[..end].to_vec()).ok()?;
-            let header = |name: &str| {
-                head.lines().find_map(|line| {
-                    let (key, value) = line.split_once(':')?;
-                    key.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
-                })
-            };
-            let length: usize = header("content-length")?.parse().ok()?;
-            if buffer.len() >= end + 4 + length {
-                let body = &buffer[end + 4..end + 4 + length];
-                let form = form_urlencoded::parse(body).into_owned().collect();
-                let path = head.split_whitespace().nth(1)?.to_owned();
-                let signature = header("x-twilio-signature")?;
-                let rest = buffer[end + 4 + length..].to_vec();
-                return Some((Posted { path, signature, form }, rest));
-            }
-        }
-        if stream.read_buf(&mut buffer).await.ok()? == 0 {
-            return None;
-        }
-    }
+fn word(heard: &Heard) -> String {
+    receipt_of(heard).status.to_string()
 }
 
-async fn next(posted: &mut mpsc::UnboundedReceiver<Posted>) -> Posted {
-    let wait = Duration::from_secs(20);
-    tokio::time::timeout(wait, posted.recv()).await.expect("comes").expect("goes on")
+fn is_signed_by(token: &str, base: &str, heard: &Heard) -> bool {
+    let signature = heard.header("x-twilio-signature").expect("signed");
+    let url = format!("{base}{}", heard.target);
+    signature::validate(token, &url, signature, Body::Form(&heard.form()))
+}
+
+async fn send_from(carrier: &Sandbox, sender: Sender<'_>, callback: &str) {
+    let message = CreateMessage {
+        status_callback: Some(callback),
+        ..CreateMessage::new("+13125550100", sender, "Hello there")
+    };
+    let outcome = client(carrier).create_message(&message).await;
+    assert!(matches!(outcome, Outcome::Accepted { .. }), "{outcome:?}");
 }
 
 async fn send(carrier: &Sandbox, callback: &str) {
-    let message = CreateMessage {
-        status_callback: Some(callback),
-        ..CreateMessage::new("+13125550100", FROM, "Hello there")
-    };
-    client(carrier).create_message(&message).await;
+    send_from(carrier, FROM, callback).await;
 }
 
 fn fast() -> Knobs {
@@ -102,52 +55,182 @@ async fn receipts_are_signed_and_tell_the_fate() {
         (Knobs { share_undelivered: 1.0, ..fast() }, vec!["sent", "undelivered"]),
         (Knobs { share_failed: 1.0, ..fast() }, vec!["failed"]),
     ] {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-        let base = format!("http://{}", listener.local_addr().expect("bound"));
-        let mut posted = taker(listener, |_| 204);
+        let mut taker = taker().await;
         let carrier = carrier(knobs).await;
-        send(&carrier, &format!("{base}/status/abc?x=1#rc=5&rp=all")).await;
-        for word in words {
-            let one = next(&mut posted).await;
-            assert_eq!(one.path, "/status/abc?x=1");
-            let url = format!("{base}{}", one.path);
-            assert!(signature::validate(TOKEN, &url, &one.signature, Body::Form(&one.form)));
-            assert!(!signature::validate("other", &url, &one.signature, Body::Form(&one.form)));
-            let receipt = StatusCallback::parse(&one.form).expect("well-formed");
-            assert_eq!(receipt.status.to_string(), word);
-            let failed = matches!(word, "undelivered" | "failed");
-            assert_eq!(receipt.error_code.is_some(), failed, "{word}");
+        send(&carrier, &format!("{}/status/abc?x=1#rc=5&rp=all", taker.base)).await;
+        for expected in words {
+            let heard = next(&mut taker.heard).await;
+            assert_eq!((heard.method.as_str(), heard.target.as_str()), ("POST", "/status/abc?x=1"));
+            assert!(is_signed_by(TOKEN, &taker.base, &heard));
+            assert!(!is_signed_by("other", &taker.base, &heard));
+            let receipt = receipt_of(&heard);
+            assert_eq!(receipt.status.to_string(), expected);
+            let failed = matches!(expected, "undelivered" | "failed");
+            assert_eq!(receipt.error_code.is_some(), failed, "{expected}");
+            let left = matches!(expected, "undelivered" | "delivered");
+            assert_eq!(receipt.raw_dlr_done_date.is_some(), left, "{expected}");
         }
     }
 }
 
 #[tokio::test]
+async fn receipts_come_in_the_order_of_a_messages_life() {
+    let pool_sender = Sender::ServiceFrom { service: SERVICE, from: "+15005550010" };
+    #[rustfmt::skip]
+    let cases = [
+        (FROM, vec![("sent", Some("+15005550006")), ("delivered", Some("+15005550006"))]),
+        (Sender::Service(SERVICE), vec![
+            ("queued", None),
+            ("sent", Some("+15005550006")),
+            ("delivered", Some("+15005550006")),
+        ]),
+        (pool_sender, vec![
+            ("queued", Some("+15005550010")),
+            ("sent", Some("+15005550010")),
+            ("delivered", Some("+15005550010")),
+        ]),
+    ];
+    let carrier = carrier(fast()).await;
+    for (sender, expected) in cases {
+        let mut taker = taker().await;
+        send_from(&carrier, sender, &format!("{}/status", taker.base)).await;
+        for (word, from) in expected {
+            let receipt = receipt_of(&next(&mut taker.heard).await);
+            assert_eq!((&*receipt.status.to_string(), receipt.from.as_deref()), (word, from));
+            let service = (sender != FROM).then_some(SERVICE);
+            assert_eq!(receipt.messaging_service_sid.as_deref(), service);
+        }
+        until(|| carrier.summary().receipts_pending == 0).await;
+        assert!(taker.heard.try_recv().is_err(), "nothing else comes");
+    }
+}
+
+#[tokio::test]
 async fn an_open_carrier_signs_with_the_password_it_was_shown() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-    let base = format!("http://{}", listener.local_addr().expect("bound"));
-    let mut posted = taker(listener, |_| 204);
-    let open = twilio::sandbox::Options { credentials: None, ..options(fast()) };
+    let mut taker = taker().await;
+    let open = Options { credentials: None, ..options(fast()) };
     let carrier = Sandbox::start(open).await.expect("starts");
-    send(&carrier, &format!("{base}/status")).await;
-    let one = next(&mut posted).await;
-    let url = format!("{base}{}", one.path);
-    assert!(signature::validate(TOKEN, &url, &one.signature, Body::Form(&one.form)));
+    send(&carrier, &format!("{}/status", taker.base)).await;
+    assert!(is_signed_by(TOKEN, &taker.base, &next(&mut taker.heard).await));
 }
 
 #[tokio::test]
 async fn a_receipt_nobody_takes_is_tried_again() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
-    let base = format!("http://{}", listener.local_addr().expect("bound"));
-    let mut posted = taker(listener, |n| if n < 3 { 503 } else { 204 });
+    let mut taker = peer(|n, _| Says::Bytes(answer(if n < 3 { 503 } else { 204 }, ""))).await;
     let carrier = carrier(fast()).await;
-    send(&carrier, &format!("{base}/status/abc")).await;
+    send(&carrier, &format!("{}/status/abc", taker.base)).await;
     let mut words = Vec::new();
-    for _ in 0..2 {
-        let one = next(&mut posted).await;
-        words.push(StatusCallback::parse(&one.form).expect("well-formed").status.to_string());
+    for _ in 0..5 {
+        words.push(word(&next(&mut taker.heard).await));
     }
     words.sort();
+    words.dedup();
     assert_eq!(words, ["delivered", "sent"]);
+    until(|| carrier.summary().receipts_taken == 2).await;
+}
+
+/// The answer to every receipt.
+type Saying = Box<dyn Fn() -> Says + Send + Sync>;
+
+/// Without the sandbox's kindness a receipt is tried as often as Twilio tries it (FACTS 3.4).
+#[tokio::test]
+async fn receipts_are_tried_as_often_as_the_fragment_says() {
+    let status = |status: u16| move || Says::Bytes(answer(status, ""));
+    let hang_up = || Says::Last(Vec::new());
+    #[rustfmt::skip]
+    let cases: [(&str, Saying, usize, bool); 13] = [
+        ("", Box::new(status(204)), 1, true),
+        ("", Box::new(status(503)), 1, false),
+        ("", Box::new(status(404)), 1, false),
+        ("", Box::new(hang_up), 1, false),
+        ("#rc=3", Box::new(status(503)), 1, false),
+        ("#rp=5xx", Box::new(status(503)), 2, false),
+        ("#rc=2&rp=5xx", Box::new(status(503)), 3, false),
+        ("#rc=2&rp=5xx", Box::new(status(404)), 1, false),
+        ("#rc=2&rp=4xx", Box::new(status(404)), 3, false),
+        ("#rc=2&rp=rt", Box::new(hang_up), 3, false),
+        ("#rc=5&rp=all", Box::new(status(500)), 6, false),
+        ("#rc=9&rp=all", Box::new(status(429)), 6, false),
+        ("#rc=0&rp=all", Box::new(status(500)), 1, false),
+    ];
+    for (fragment, says, tries, taken) in cases {
+        let mut taker = peer(move |_, _| says()).await;
+        let knobs = Knobs { receipt_retry_secs: 0, share_failed: 1.0, ..fast() };
+        let carrier = carrier(knobs).await;
+        send(&carrier, &format!("{}/status{fragment}", taker.base)).await;
+        until(|| carrier.summary().receipts_taken + carrier.summary().receipts_lost == 1).await;
+        assert_eq!(carrier.summary().receipts_taken == 1, taken, "{fragment}");
+        let mut heard = Vec::new();
+        while let Ok(one) = taker.heard.try_recv() {
+            heard.push(one.header("i-twilio-idempotency-token").expect("a token").to_owned());
+        }
+        assert_eq!(heard.len(), tries, "{fragment}");
+        heard.dedup();
+        assert_eq!(heard.len(), 1, "one webhook, one token: {fragment}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_at_home_is_tried_once_more_and_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
+    let gone = format!("http://{}/status", listener.local_addr().expect("bound"));
+    drop(listener);
+    let carrier = carrier(Knobs { receipt_retry_secs: 0, ..fast() }).await;
+    send(&carrier, &gone).await;
+    until(|| carrier.summary().receipts_lost == 2).await;
+    assert_eq!(carrier.summary().receipts_taken, 0);
+}
+
+#[tokio::test]
+async fn receipts_come_twice_or_never_as_the_knobs_say() {
+    let mut taker = taker().await;
+    let carrier = carrier(Knobs { share_receipt_twice: 1.0, ..fast() }).await;
+    send(&carrier, &format!("{}/status", taker.base)).await;
+    for expected in ["sent", "delivered"] {
+        let (one, two) = (next(&mut taker.heard).await, next(&mut taker.heard).await);
+        assert_eq!((word(&one), one.form()), (expected.to_owned(), two.form()));
+    }
+    until(|| carrier.summary().receipts_pending == 0).await;
+    assert!(taker.heard.try_recv().is_err());
+    carrier.set_knobs(Knobs { share_receipt_lost: 1.0, ..fast() });
+    send(&carrier, &format!("{}/status", taker.base)).await;
+    until(|| carrier.summary().receipts_lost == 2).await;
+    assert!(taker.heard.try_recv().is_err());
+    assert_eq!(carrier.summary().by_status.get("delivered"), Some(&2));
+}
+
+#[tokio::test]
+async fn a_swapped_sent_comes_after_the_final_word() {
+    let mut taker = taker().await;
+    let carrier = carrier(Knobs { share_receipt_swapped: 1.0, ..fast() }).await;
+    for _ in 0..5 {
+        send_from(&carrier, Sender::Service(SERVICE), &format!("{}/status", taker.base)).await;
+        let mut words = Vec::new();
+        for _ in 0..3 {
+            words.push(word(&next(&mut taker.heard).await));
+        }
+        assert_eq!(words, ["queued", "delivered", "sent"]);
+    }
+    until(|| carrier.summary().receipts_taken == 15).await;
+    assert_eq!(carrier.summary().by_status.get("delivered"), Some(&5));
+}
+
+#[tokio::test]
+async fn late_receipts_are_overtaken_and_all_arrive() {
+    let mut taker = taker().await;
+    let knobs = Knobs { share_receipt_late: 1.0, receipt_late_ms: 60, ..fast() };
+    let carrier = carrier(knobs).await;
+    for _ in 0..30 {
+        send(&carrier, &format!("{}/status", taker.base)).await;
+    }
+    let mut words: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for _ in 0..60 {
+        let heard = next(&mut taker.heard).await;
+        words.entry(receipt_of(&heard).sid.to_string()).or_default().push(word(&heard));
+    }
+    let overtaken = words.values().filter(|words| words[0] == "delivered").count();
+    assert!(words.values().all(|words| words.len() == 2), "{words:?}");
+    assert!((1..30).contains(&overtaken), "{overtaken} of 30");
 }
 
 #[tokio::test]
@@ -157,10 +240,8 @@ async fn the_record_outlives_the_carrier_and_its_receipts_go_on() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let base = format!("http://{}", listener.local_addr().expect("bound"));
     let slow = Knobs { receipt_delay_ms: 3_600_000, ..Knobs::default() };
-    let first =
-        Sandbox::start(twilio::sandbox::Options { record: Some(record.clone()), ..options(slow) })
-            .await
-            .expect("starts");
+    let with_record = |knobs| Options { record: Some(record.clone()), ..options(knobs) };
+    let first = Sandbox::start(with_record(slow)).await.expect("starts");
     send(&first, &format!("{base}/status/abc")).await;
     let accepted = first.accepted();
     drop(first);
@@ -168,16 +249,10 @@ async fn the_record_outlives_the_carrier_and_its_receipts_go_on() {
     let mut cut = std::fs::read(&record).expect("reads");
     cut.extend_from_slice(b"{\"sid\":\"SM");
     std::fs::write(&record, cut).expect("writes");
-    let mut posted = taker(listener, |_| 204);
-    let again =
-        Sandbox::start(twilio::sandbox::Options { record: Some(record), ..options(fast()) })
-            .await
-            .expect("starts");
+    let mut taker = peer_on(listener, |_, _| Says::Bytes(answer(204, "")));
+    let again = Sandbox::start(with_record(fast())).await.expect("starts");
     assert_eq!(again.accepted(), accepted);
     assert_eq!(again.summary().accepted, 1);
-    let one = next(&mut posted).await;
-    assert_eq!(
-        StatusCallback::parse(&one.form).expect("well-formed").sid.to_string(),
-        accepted[0].0
-    );
+    let heard = next(&mut taker.heard).await;
+    assert_eq!(receipt_of(&heard).sid.to_string(), accepted[0].0);
 }

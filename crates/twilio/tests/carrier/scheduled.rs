@@ -8,14 +8,11 @@ use domain::seam::{Clock as _, VirtualClock};
 use twilio::client::Client;
 use twilio::outcome::Outcome;
 use twilio::sandbox::{Knobs, Options, Sandbox};
-use twilio::wire::{CreateMessage, MessageResource, MessageStatus, Sender, Sid};
+use twilio::wire::{CreateMessage, MessageStatus, Sender};
 
-use crate::rig::{FROM, client, options};
+use crate::rig::{FROM, NOW, SERVICE, becomes, client, options};
 
-const SERVICE: Sender<'static> = Sender::Service("MG0123456789abcdef0123456789abcdef");
-const START: Instant = Instant(1_795_225_200_000_000);
-/// Enough for anything that happens soon.
-const TRIES: usize = 20_000;
+const POOL: Sender<'static> = Sender::Service(SERVICE);
 
 fn fast() -> Knobs {
     Knobs { receipt_delay_ms: 1, ..Knobs::default() }
@@ -26,22 +23,11 @@ async fn create(client: &Client, sender: Sender<'_>, send_at: Option<Instant>) -
     client.create_message(&message).await
 }
 
-/// Asks until the message is there.
-async fn becomes(client: &Client, sid: &Sid, status: MessageStatus) -> MessageResource {
-    for _ in 0..TRIES {
-        let message = client.message(sid).await.expect("is there");
-        if message.message_status() == Some(status) {
-            return message;
-        }
-    }
-    panic!("{sid} never is {status}");
-}
-
 #[tokio::test]
 async fn a_service_accepts_first_and_counts_segments_later() {
     let carrier = Sandbox::start(options(fast())).await.expect("starts");
     let client = client(&carrier);
-    let Outcome::Accepted { sid, status, segments } = create(&client, SERVICE, None).await else {
+    let Outcome::Accepted { sid, status, segments } = create(&client, POOL, None).await else {
         panic!("accepted")
     };
     assert_eq!((status, segments), (MessageStatus::Accepted, None));
@@ -52,16 +38,16 @@ async fn a_service_accepts_first_and_counts_segments_later() {
 
 #[tokio::test]
 async fn a_scheduled_message_waits_for_its_time_unless_canceled() {
-    let clock = Arc::new(VirtualClock::at(START));
+    let clock = Arc::new(VirtualClock::at(NOW));
     let options = || Options { clock: Arc::clone(&clock) as _, ..options(fast()) };
     let carrier = Sandbox::start(options()).await.expect("starts");
     let client = client(&carrier);
     let at = |minutes: u64| Some(clock.now() + Duration::from_secs(60 * minutes));
     for (sender, send_at, expected) in [
         (FROM, at(10), 35118),
-        (SERVICE, at(5), 35115),
-        (SERVICE, at(36 * 24 * 60), 35115),
-        (SERVICE, at(0), 35115),
+        (POOL, at(5), 35115),
+        (POOL, at(36 * 24 * 60), 35115),
+        (POOL, at(0), 35115),
     ] {
         let outcome = create(&client, sender, send_at).await;
         assert!(
@@ -71,7 +57,7 @@ async fn a_scheduled_message_waits_for_its_time_unless_canceled() {
     }
     let mut sids = Vec::new();
     for _ in 0..2 {
-        let Outcome::Accepted { sid, status, .. } = create(&client, SERVICE, at(10)).await else {
+        let Outcome::Accepted { sid, status, .. } = create(&client, POOL, at(10)).await else {
             panic!("accepted")
         };
         assert_eq!(status, MessageStatus::Scheduled);
@@ -102,7 +88,7 @@ async fn what_became_of_a_message_is_remembered() {
         ended.push(sid);
     }
     let Outcome::Accepted { sid: later, .. } =
-        create(&client(&first), SERVICE, Some(START + Duration::from_secs(3600))).await
+        create(&client(&first), POOL, Some(NOW + Duration::from_secs(3600))).await
     else {
         panic!("accepted")
     };

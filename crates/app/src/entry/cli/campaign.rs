@@ -14,7 +14,8 @@ use super::outlet::{answer, count, credits, doable, faint, mark, say, strong};
 use super::progress;
 use super::watch;
 use super::workplace::{Shared, Whose, Workplace};
-use crate::entry::app::{installation_sender, is_served};
+use crate::entry::app::is_served;
+use crate::entry::carriers::installation_sender;
 use crate::flow::campaigns::{AudienceIn, CampaignIn, CampaignQuote, Wish, create, quote, wish};
 use crate::flow::status::{RecipientStatus, campaign_status, list_recipients, status_of};
 

@@ -10,6 +10,7 @@ use super::outlet::Outlet;
 use super::workplace::Shared;
 use super::{
     account, audit, campaign, carrier, contacts, credits, demo, inspect, key, migrate, serve,
+    torture,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -56,6 +57,8 @@ enum Command {
     Campaign(campaign::Verb),
     /// Check every invariant of money and messages
     Audit(audit::Wanted),
+    /// Kill a server and its carrier over and over, and compare every text and every credit
+    Torture(torture::Wanted),
     /// What the rules say of one text, number, time or webhook
     #[command(subcommand)]
     Inspect(inspect::Subject),
@@ -93,6 +96,7 @@ fn run_command(command: Command, shared: &Shared) -> Result {
             Command::Contacts(verb) => contacts::run(verb, shared).await,
             Command::Campaign(verb) => campaign::run(verb, shared).await,
             Command::Audit(wanted) => audit::run(wanted, shared).await,
+            Command::Torture(wanted) => torture::run(wanted, shared).await,
             Command::Inspect(_) => Ok(()),
         }
     })

@@ -22,6 +22,7 @@ mod outlet;
 mod progress;
 mod serve;
 mod stop;
+mod torture;
 mod watch;
 mod workplace;
 

@@ -1,4 +1,5 @@
-//! What the carrier tells us: `POST /hooks/twilio/status/{token}`, the busiest way in.
+//! What the carrier tells us: `POST /hooks/twilio/status/{token}`, the busiest way in, and
+//! `POST /hooks/twilio/inbound`.
 //!
 //! The signature is checked before anything of the request is believed; the token in the URL
 //! names the message; the answer is given once the receipt is durable. Twilio sends a receipt
@@ -8,15 +9,18 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderMap, StatusCode, Uri};
+use axum::response::IntoResponse;
 use secrecy::ExposeSecret;
 use twilio::signature::{self, Body};
-use twilio::wire::StatusCallback;
+use twilio::wire::{InboundMessage, StatusCallback};
 
 use super::metrics;
 use super::problem::{Code, Problem, Result};
 use crate::delivery::receipts::{ReceiptIn, meaning};
 use crate::entry::app::App;
+use crate::flow::inbound::Received;
 
 const SIGNATURE: &str = "X-Twilio-Signature";
 
@@ -58,6 +62,37 @@ pub async fn twilio_status(
     }
 }
 
+/// An answer without words: whatever is to be said is said later, through the gate.
+const NO_ANSWER: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?><Response></Response>";
+
+/// A text that came in.
+pub async fn twilio_inbound(
+    State(app): State<Arc<App>>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<impl IntoResponse> {
+    let pairs: Vec<(String, String)> = form_urlencoded::parse(&body).into_owned().collect();
+    check_signature(&app, &uri, &headers, &pairs)?;
+    let Some(text) = InboundMessage::parse(&pairs) else {
+        tracing::warn!(component = "hooks", "a signed inbound text cannot be read");
+        return Err(Problem::malformed("MessageSid", "this is no text that came in"));
+    };
+    let (to, sid) = (text.to.clone(), text.sid.to_string());
+    match app.inbox.apply(text).await {
+        Ok(Ok(Received::New(..) | Received::Before)) => {
+            Ok(([(CONTENT_TYPE, "text/xml; charset=utf-8")], NO_ANSWER))
+        }
+        Ok(Ok(Received::NotOurs)) => {
+            tracing::warn!(component = "hooks", to, sid, "a text came in for no sender of ours");
+            Err(Problem::not_found("sender"))
+        }
+        Ok(Err(_)) | Err(_) => {
+            Err(Problem::new(Code::Unavailable, "the text could not be kept; send it again"))
+        }
+    }
+}
+
 fn check_signature(
     app: &App,
     uri: &Uri,
@@ -69,13 +104,13 @@ fn check_signature(
     };
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
     let url = [&app.public_url, path].concat();
-    let token = app.carrier_token.expose_secret();
-    let signed = signature
-        .to_str()
-        .is_ok_and(|signature| signature::validate(token, &url, signature, Body::Form(pairs)));
+    let tokens: Vec<&str> = app.carrier_tokens.iter().map(ExposeSecret::expose_secret).collect();
+    let signed = signature.to_str().is_ok_and(|signature| {
+        signature::validate_any(&tokens, &url, signature, Body::Form(pairs))
+    });
     if signed {
         return Ok(());
     }
-    tracing::debug!(component = "hooks", path, "a receipt's signature does not fit");
+    tracing::debug!(component = "hooks", path, "a signature does not fit");
     Err(Problem::new(Code::Forbidden, "the signature does not fit this request"))
 }

@@ -10,6 +10,7 @@ mod accounts;
 mod assets;
 mod auth;
 mod campaigns;
+mod carriers;
 mod contacts;
 mod docs;
 mod guard;

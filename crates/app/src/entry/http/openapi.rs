@@ -41,6 +41,8 @@ pub struct Document {
             resumed."),
         (name = "messages", description = "Single texts, and what became of each."),
         (name = "senders", description = "What texts come from."),
+        (name = "carriers", description = "For whoever runs the installation: how calls to the \
+            carriers go, and what they hold that nobody here knows."),
     ),
 )]
 struct Base;

@@ -17,8 +17,8 @@ use super::openapi::{self, Document};
 use super::server::Closing;
 use super::watch::Watchers;
 use super::{
-    accounts, assets, campaigns, contacts, docs, guard, health, hooks, messages, metrics, quote,
-    senders, wallet, watch,
+    accounts, assets, campaigns, carriers, contacts, docs, guard, health, hooks, messages, metrics,
+    quote, senders, wallet, watch,
 };
 use crate::entry::app::App;
 
@@ -69,6 +69,7 @@ pub(super) fn router_until(app: Arc<App>, closing: Closing) -> Router {
     };
     let hooks = Router::new()
         .route("/hooks/twilio/status/{token}", post(hooks::twilio_status))
+        .route("/hooks/twilio/inbound", post(hooks::twilio_inbound))
         .layer(DefaultBodyLimit::max(RECEIPT_BYTES_MAX))
         .layer(from_fn_with_state(RECEIPT_MAX, guard::limit_time));
     let pages = Router::new()
@@ -100,6 +101,7 @@ fn api() -> OpenApiRouter<Web> {
         .routes(routes!(accounts::make_key)) // POST …/{id}/keys
         .routes(routes!(accounts::adjust_credits)) // POST …/{id}/credits
         .routes(routes!(accounts::audit_account)) // GET …/{id}/audit
+        .routes(routes!(carriers::show))
         // /v1/wallet, /v1/ledger, /v1/audit
         .routes(routes!(wallet::show))
         .routes(routes!(wallet::ledger))

@@ -1,4 +1,5 @@
-# Holds a test cluster: makes it, says `ready`, waits for the end of its own input, removes it.
+# Holds a private cluster: makes it, says `ready`, obeys the words that come in, removes it at the
+# end of its input.
 # Arguments: the cluster's directory, PostgreSQL's programs, a free port, then what `setpriv` needs
 # to leave root (nothing when we are not root).
 #
@@ -13,7 +14,7 @@ exec 2>>"$directory/log"
 make() {
     setpriv "$@" "$programs/initdb" --pgdata="$directory/data" --username=postgres \
         --pwfile="$directory/password" --auth-local=trust --auth-host=scram-sha-256 \
-        --encoding=UTF8 --locale=C --no-sync >&2
+        --encoding=UTF8 --locale=C --no-sync </dev/null >&2
 }
 
 start() {
@@ -33,13 +34,23 @@ start() {
     return 1
 }
 
+# What `pg_ctl stop --mode=immediate` sends: no checkpoint and no farewell, as in a crash.
+crash() {
+    if [ -n "$server" ]; then
+        kill -QUIT "$server"
+        wait "$server"
+        server=
+    fi
+}
+
 server=
 if make "$@" && start "$@"; then echo ready; else echo failed; fi
-exec >/dev/null
-cat
-if [ -n "$server" ]; then
-    kill -QUIT "$server"
-    wait "$server"
-fi
+while read -r word; do
+    case $word in
+    crash) crash && echo crashed ;;
+    start) if start "$@"; then echo ready; else echo failed; fi ;;
+    esac
+done
+crash
 cd /
 rm -rf "$directory"

@@ -1,0 +1,288 @@
+//! The course of events: the scene is set, everything is killed over and over, then it may settle,
+//! and is compared.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Args;
+use domain::ids::MessageId;
+use domain::message::State;
+use domain::seam::Dice as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{Instant, sleep};
+
+use super::board::{Board, look};
+use super::call::{ANSWER_MAX, Ask};
+use super::faults::{Kill, Role, dice, fair_weather, lifetime, one_in, weather};
+use super::rig::{Engine, Rig};
+use super::scene::{CONTACTS_MAX, Scene};
+use super::words::{Report, opening};
+use super::{clients, evidence, verdict};
+use crate::entry::cli::failure::{Failure, Result, failed, usage};
+use crate::entry::cli::log;
+use crate::entry::cli::outlet::{Outlet, say};
+use crate::entry::cli::workplace::Shared;
+use crate::seam::SystemDice;
+
+/// The longest that everything may take to be decided once nothing is killed any more,
+const SETTLE_MAX: Duration = Duration::from_secs(1800);
+/// and the longest without any news: longer than a text may wait for its next attempt (300 s), or,
+/// when none waits, than an unknown text may stay unknown.
+const NEWS_MAX: Duration = Duration::from_secs(330);
+const NEWS_MAX_NONE_WAITS: Duration = Duration::from_secs(150);
+const LOOK: Duration = Duration::from_millis(300);
+/// The sender's pace: fast enough that each burst of credits is soon on the wire.
+const SEGMENTS_PER_SECOND: std::ops::RangeInclusive<u32> = 250..=3000;
+/// Credits beyond the last text, so that the end never waits for credits.
+const CREDITS_TO_SPARE: i64 = 1000;
+
+/// What to torture, and how much.
+#[derive(Args, Debug)]
+pub struct Wanted {
+    /// Which database keeps what must not be lost
+    #[arg(long, value_enum, default_value = "sqlite")]
+    engine: Engine,
+    /// How often something is killed
+    #[arg(long, value_name = "N", default_value_t = 100,
+        value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    kills: u32,
+    /// How many contacts are texted meanwhile
+    #[arg(long, value_name = "N", default_value_t = 20_000,
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(CONTACTS_MAX)))]
+    recipients: u32,
+    /// Draws every kill, fault and request; a new one unless told
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// Kill no more after this long, whatever --kills says
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    minutes: Option<u64>,
+}
+
+/// Runs the command.
+pub async fn run(wanted: Wanted, shared: &Shared) -> Result {
+    if shared.config.is_some() {
+        return Err(usage("--config: the torture has settings of its own"));
+    }
+    log::start(log::Stream::quiet(shared.log))?;
+    let out = Outlet { json: shared.json };
+    let asked = asked_to_end()?;
+    let home = tempfile::Builder::new().prefix("ledgerline-torture-").tempdir()?;
+    let seed = wanted.seed.unwrap_or_else(|| SystemDice.below(1 << 32));
+    let recipients = usize::try_from(wanted.recipients).unwrap_or(usize::MAX);
+    if !out.json {
+        say(opening(wanted.engine, wanted.kills, recipients, seed))?;
+    }
+    let mut rig: Option<Rig> = None;
+    let mut ended = tokio::select! {
+        ended = play(&wanted, seed, home.path(), &mut rig, out) => ended,
+        () = asked => Err(failed("stopped before its end; every process it started is ended")),
+    };
+    let keeps = match &ended {
+        Ok(report) => !report.ok,
+        Err(_) => false,
+    };
+    if let Some(rig) = &mut rig {
+        if keeps && let Err(error) = rig.keep_database() {
+            eprintln!("the database could not be kept: {error}");
+        }
+        rig.end().await;
+    }
+    if keeps && let Ok(report) = &mut ended {
+        report.directory = Some(home.keep());
+    }
+    let report = ended?;
+    out.tell(&report, || report.in_words())?;
+    if report.ok { Ok(()) } else { Err(Failure::Told) }
+}
+
+/// Returns when somebody asks this process to end. Asked again, it stays deaf: it is about to end
+/// what it started.
+fn asked_to_end() -> Result<impl Future<Output = ()>> {
+    let listen =
+        |kind| signal(kind).map_err(|error| failed(format!("cannot hear signals: {error}")));
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    let mut hangup = listen(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    })
+}
+
+async fn play(
+    wanted: &Wanted,
+    seed: u64,
+    home: &Path,
+    place: &mut Option<Rig>,
+    out: Outlet,
+) -> Result<Report> {
+    let began = Instant::now();
+    let recipients = usize::try_from(wanted.recipients).unwrap_or(usize::MAX);
+    let pace = (wanted.recipients / wanted.kills * 3)
+        .clamp(*SEGMENTS_PER_SECOND.start(), *SEGMENTS_PER_SECOND.end());
+    let rig = place.insert(Rig::prepare(home, wanted.engine, pace).await?);
+    rig.start().await?;
+    let scene = Scene::set(rig.operator_api(), recipients, &dice(seed, Role::Scene)).await?;
+
+    let board = Board::new(out.json);
+    let until = wanted.minutes.map(|minutes| began + Duration::from_secs(minutes * 60));
+    let mut kills = BTreeMap::new();
+    tokio::try_join!(
+        kill(rig, &scene, wanted.kills, seed, until, &mut kills),
+        clients::grant(&scene, seed),
+        clients::opt_out(&scene, seed),
+        clients::waver(&scene, seed),
+        text(&scene, seed),
+        board.follow(&scene, "killing"),
+    )?;
+    scene.over.set(false);
+    tokio::try_join!(settle(rig, &scene), board.follow(&scene, "settling"))?;
+    board.leave()?;
+
+    let told = scene.told.take();
+    let found = evidence::gather(&scene, &told, rig.database_url(), &rig.carrier_api()).await?;
+    let verdict = verdict::judge(&found);
+    Ok(Report {
+        ok: verdict.is_clean(),
+        engine: wanted.engine,
+        seed,
+        seconds: began.elapsed().as_secs_f64(),
+        kills,
+        ended_by_itself: rig.ended_by_itself,
+        recipients,
+        single_texts: told.texts.len(),
+        accepted: found.accepted.len(),
+        opt_outs: told.opted_out.len(),
+        repeated: told.repeated,
+        unknowns_met: told.unknowns.len(),
+        verdict,
+        directory: None,
+    })
+}
+
+async fn text(scene: &Scene, seed: u64) -> Result {
+    let texters = (0..clients::TEXTERS).map(|nth| clients::send_texts(scene, seed, nth));
+    futures_util::future::try_join_all(texters).await.map(drop)
+}
+
+/// Kills, one victim after another, each in weather of its own.
+async fn kill(
+    rig: &mut Rig,
+    scene: &Scene,
+    wanted: u32,
+    seed: u64,
+    until: Option<Instant>,
+    kills: &mut BTreeMap<Kill, u64>,
+) -> Result {
+    let (killer, sky) = (dice(seed, Role::Killer), dice(seed, Role::Weather));
+    for nth in 0..wanted {
+        scene.share_done.set(f64::from(nth + 1) / f64::from(wanted));
+        if until.is_some_and(|until| Instant::now() >= until) {
+            break;
+        }
+        let victim = Kill::draw(&killer, rig.has_database_server());
+        let (lives, awaits) = (lifetime(&killer), !one_in(&killer, 8));
+        rig.set_knobs(weather(&sky)).await?;
+        sleep(lives).await;
+        *kills.entry(victim).or_default() += 1;
+        rig.kill(victim, &killer).await?;
+        // Now and then the next kill meets it while it starts.
+        if awaits {
+            rig.await_up().await?;
+        }
+    }
+    rig.await_up().await?;
+    scene.share_done.set(1.0);
+    scene.over.set(true);
+    Ok(())
+}
+
+/// Lets everything come to its end: no faults, credits enough, and time.
+async fn settle(rig: &mut Rig, scene: &Scene) -> Result {
+    let (until, mut news) = (Instant::now() + SETTLE_MAX, News::default());
+    rig.set_knobs(fair_weather()).await?;
+    let missing = scene.texts() + CREDITS_TO_SPARE - scene.told.borrow().granted;
+    if missing > 0 {
+        scene.grant(missing, "the rest").await?;
+    }
+    let mut open: Vec<MessageId> = scene.told.borrow().texts.iter().map(|text| text.id).collect();
+    let mut nth = 0;
+    while Instant::now() < until {
+        rig.keep_up().await?;
+        let status = look(scene).await.unwrap_or_default();
+        if status["state"] == "paused" && status["pause_reason"] == "operator" {
+            nth += 1;
+            let (path, key) = (scene.campaign_path("/resume"), format!("resume-at-last-{nth}"));
+            scene.api.insist(&Ask::post(&path, b"{}").once(&key), ANSWER_MAX).await?;
+        }
+        drop_decided(scene, &mut open).await?;
+        if status["state"] == "completed" && open.is_empty() && is_quiet(rig).await? {
+            break;
+        }
+        scene.share_done.set(share_decided(&status));
+        if news.are_none(&status, open.len()) {
+            break;
+        }
+        sleep(LOOK).await;
+    }
+    scene.over.set(true);
+    Ok(())
+}
+
+/// When anything changed last.
+struct News {
+    at: Instant,
+    counts: String,
+}
+
+impl Default for News {
+    fn default() -> Self {
+        Self { at: Instant::now(), counts: String::new() }
+    }
+}
+
+impl News {
+    /// Nothing has changed for so long that nothing will.
+    fn are_none(&mut self, status: &serde_json::Value, open: usize) -> bool {
+        let counts = format!("{} {} {open}", status["state"], status["counts"]);
+        if counts != self.counts {
+            (self.at, self.counts) = (Instant::now(), counts);
+        }
+        let one_waits = status["counts"]["deferred"] != 0 || open > 0;
+        self.at.elapsed() > if one_waits { NEWS_MAX } else { NEWS_MAX_NONE_WAITS }
+    }
+}
+
+/// Takes the single texts off the list that have come to an end.
+async fn drop_decided(scene: &Scene, open: &mut Vec<MessageId>) -> Result {
+    let mut still_open = Vec::new();
+    for id in open.drain(..) {
+        let path = format!("/v1/messages/{id}");
+        let told = scene.api.insist(&Ask::get(&path), ANSWER_MAX).await?;
+        let state = told.json()["state"].as_str().and_then(State::parse);
+        let undecided = |state: State| state.is_open() || state == State::Deferred;
+        // A text that is gone will not come back: the verdict tells of it.
+        if told.status == 200 && state.is_none_or(undecided) {
+            still_open.push(id);
+        }
+    }
+    *open = still_open;
+    Ok(())
+}
+
+/// The carrier has no more news to tell.
+async fn is_quiet(rig: &Rig) -> Result<bool> {
+    let summary = rig.carrier_api().insist(&Ask::get("/sandbox/summary"), ANSWER_MAX).await?;
+    Ok(summary.json()["receipts_pending"] == 0)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share of a bar")]
+fn share_decided(status: &serde_json::Value) -> f64 {
+    let number = |name: &str| status["counts"][name].as_i64().unwrap_or(0);
+    let open: i64 = ["pending", "deferred", "sending", "unknown"].map(number).iter().sum();
+    1.0 - open as f64 / number("total").max(1) as f64
+}
