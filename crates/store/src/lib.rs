@@ -26,6 +26,8 @@ pub mod threads;
 pub mod unknowns;
 pub mod wallets;
 
+#[cfg(feature = "faults")]
+pub use db::{CommitFault, Faults};
 pub use db::{Db, Engine, Error, Options, Result, Rows, Sql, Tx, dialects, schema_version};
 
 use domain::ids::{ContactId, SenderId};

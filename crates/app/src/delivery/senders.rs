@@ -15,7 +15,8 @@ pub struct From {
     pub segments_per_second: u32,
 }
 
-/// The sender with this id, else the account's first usable one, else the installation's.
+/// The sender with this id; else the account's usable messaging service, which spreads a batch over
+/// its numbers; else its first usable sender; else the installation's.
 pub async fn choose(
     tx: &mut Tx,
     account: AccountId,
@@ -25,8 +26,8 @@ pub async fn choose(
     let all = senders::list_senders(tx, account).await?;
     let usable = all
         .into_iter()
-        .filter(|sender| sender.active)
-        .find(|sender| wanted.is_none_or(|id| id == sender.id));
+        .filter(|sender| sender.active && wanted.is_none_or(|id| id == sender.id))
+        .min_by_key(|sender| sender.kind != SenderKind::MessagingService);
     Ok(match usable {
         Some(sender) => Some(From {
             kind: sender.kind,

@@ -10,11 +10,13 @@ use domain::instant::Instant;
 use domain::permit::Category;
 use domain::phone;
 use domain::quiet_hours;
-use domain::rates::SenderKind;
+use domain::rates::{RateTable, SenderKind};
 use domain::template::{RenderContext, Template};
 use domain::text;
 use serde::{Deserialize, Serialize};
+use store::accounts::Account;
 use store::combiner::Combiner;
+use store::contacts::Contact;
 use store::idempotency::{self, KeptAnswer};
 use store::recipients::{self, Recipient};
 use store::{Db, Tx, accounts, contacts, rates, streams};
@@ -97,69 +99,111 @@ pub struct IntakeFailed(pub String);
 /// Takes texts in by batches.
 pub type Intakes = Combiner<Intake, std::result::Result<Taken, IntakeFailed>>;
 
+/// Who asks, and what texts of accounts without senders leave from.
+#[derive(Clone, Copy, Debug)]
+pub struct Asking<'a> {
+    /// Whose texts.
+    pub account: AccountId,
+    /// The sender of accounts that have none.
+    pub installation_sender: Option<&'a From>,
+    /// Numbers that exist in tests only may be texted.
+    pub magic_allowed: bool,
+}
+
 /// Checks a wanted text.
 pub async fn check(
     db: &Db,
-    account: AccountId,
+    asking: Asking<'_>,
     wanted: &MessageIn,
     key: Option<RequestKey>,
-    installation_sender: Option<&From>,
-    magic_allowed: bool,
 ) -> Result<Intake> {
     let mut tx = db.read().await?;
-    let owner = accounts::account(&mut tx, account).await?;
-    let now = tx.now();
-    let to = checked_phone(&wanted.to, &owner.country, magic_allowed)?;
-    let context = checked_context(wanted)?;
+    let draft = Draft::of(&mut tx, asking, wanted).await?;
+    let to = checked_phone(&wanted.to, &draft.owner.country, asking.magic_allowed)?;
+    let account = asking.account;
     let known = contacts::contacts_by_phone(&mut tx, account, std::slice::from_ref(&to)).await?;
-    let contact = known.first();
-    let rendered = match (&wanted.body, &wanted.template) {
-        (Some(body), None) => text::finish(body),
-        (None, Some(source)) => {
-            let template =
-                Template::parse(source).map_err(|error| invalid("template", error.to_string()))?;
-            let zone = contact.and_then(|one| one.timezone.as_deref()).unwrap_or(&owner.timezone);
-            let zone = quiet_hours::zone(zone).unwrap_or(jiff::tz::TimeZone::UTC);
-            let values = contact.map_or_else(BTreeMap::new, variables);
-            text::compose(&template, &values, &RenderContext { now, zone })
-        }
-        _ => return Err(invalid("body", "write either body or template")),
-    };
-    let field = if wanted.body.is_some() { "body" } else { "template" };
-    let text = rendered.map_err(|problem| invalid(field, problem.to_string()))?;
-    let send_at = wanted.send_at.unwrap_or(Instant(0));
-    if send_at > now + AHEAD_MAX {
-        return Err(invalid("send_at", "write a time within a year from now"));
-    }
-    let not_after = wanted.not_after.unwrap_or_else(|| send_at.max(now) + LIFETIME);
-    if not_after <= now || not_after < send_at {
-        return Err(invalid("not_after", "write a time that is still to come, after send_at"));
-    }
-    let from = senders::choose(&mut tx, account, None, installation_sender).await?;
-    let kind = from.map_or(SenderKind::LongCode, |from| from.kind);
-    let price = rates::rate_table(&mut tx).await?.price(&to, kind, text.segments, now);
-    let recipient = Recipient {
-        ord: 0,
-        phone: to,
-        contact: contact.map(|one| one.id),
-        timezone: contact.and_then(|one| one.timezone.clone()),
-        context: context.key.to_owned(),
-        category: context.category,
-        body: Some(text.body),
-        segments: i64::from(text.segments),
-        price,
-        problem: None,
-        send_at,
-        not_after,
-        retry_of: None,
-        tries: 1,
-    };
-    let stream = StreamId::of_lane(context.lane)
-        .ok_or_else(|| invalid("context", "this one is for campaigns"))?;
-    Ok(Intake { account, stream, recipient, key })
+    let recipient = draft.recipient(to, known.first())?;
+    Ok(Intake { account, stream: draft.stream, recipient, key })
 }
 
-fn checked_phone(raw: &str, country: &str, magic_allowed: bool) -> Result<String> {
+/// What is the same for everybody who gets a text.
+pub(super) struct Draft<'a> {
+    pub(super) owner: Account,
+    pub(super) stream: StreamId,
+    wanted: &'a MessageIn,
+    context: &'static contexts::Context,
+    template: Option<Template>,
+    send_at: Instant,
+    not_after: Instant,
+    rates: RateTable,
+    kind: SenderKind,
+    now: Instant,
+}
+
+impl<'a> Draft<'a> {
+    pub(super) async fn of(tx: &mut Tx, asking: Asking<'_>, wanted: &'a MessageIn) -> Result<Self> {
+        let owner = accounts::account(tx, asking.account).await?;
+        let now = tx.now();
+        let context = checked_context(wanted)?;
+        let stream = StreamId::of_lane(context.lane)
+            .ok_or_else(|| invalid("context", "this one is for campaigns"))?;
+        let template = match (&wanted.body, &wanted.template) {
+            (Some(_), None) => None,
+            (None, Some(source)) => Some(
+                Template::parse(source).map_err(|error| invalid("template", error.to_string()))?,
+            ),
+            _ => return Err(invalid("body", "write either body or template")),
+        };
+        let send_at = wanted.send_at.unwrap_or(Instant(0));
+        if send_at > now + AHEAD_MAX {
+            return Err(invalid("send_at", "write a time within a year from now"));
+        }
+        let not_after = wanted.not_after.unwrap_or_else(|| send_at.max(now) + LIFETIME);
+        if not_after <= now || not_after < send_at {
+            let problem = "write a time that is still to come, after send_at";
+            return Err(invalid("not_after", problem));
+        }
+        let from = senders::choose(tx, asking.account, None, asking.installation_sender).await?;
+        let kind = from.map_or(SenderKind::LongCode, |from| from.kind);
+        let rates = rates::rate_table(tx).await?;
+        Ok(Self { owner, stream, wanted, context, template, send_at, not_after, rates, kind, now })
+    }
+
+    /// The text for this phone.
+    pub(super) fn recipient(&self, to: String, contact: Option<&Contact>) -> Result<Recipient> {
+        let rendered = match &self.template {
+            None => text::finish(self.wanted.body.as_deref().unwrap_or_default()),
+            Some(template) => {
+                let zone = contact.and_then(|one| one.timezone.as_deref());
+                let zone = quiet_hours::zone(zone.unwrap_or(&self.owner.timezone))
+                    .unwrap_or(jiff::tz::TimeZone::UTC);
+                let values = contact.map_or_else(BTreeMap::new, variables);
+                text::compose(template, &values, &RenderContext { now: self.now, zone })
+            }
+        };
+        let field = if self.template.is_none() { "body" } else { "template" };
+        let text = rendered.map_err(|problem| invalid(field, problem.to_string()))?;
+        let price = self.rates.price(&to, self.kind, text.segments, self.now);
+        Ok(Recipient {
+            ord: 0,
+            phone: to,
+            contact: contact.map(|one| one.id),
+            timezone: contact.and_then(|one| one.timezone.clone()),
+            context: self.context.key.to_owned(),
+            category: self.context.category,
+            body: Some(text.body),
+            segments: i64::from(text.segments),
+            price,
+            problem: None,
+            send_at: self.send_at,
+            not_after: self.not_after,
+            retry_of: None,
+            tries: 1,
+        })
+    }
+}
+
+pub(super) fn checked_phone(raw: &str, country: &str, magic_allowed: bool) -> Result<String> {
     let number =
         phone::parse(raw, Some(country)).map_err(|error| invalid("to", error.to_string()))?;
     let mut regions = vec!["US".to_owned(), "CA".to_owned()];

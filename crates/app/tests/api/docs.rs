@@ -33,6 +33,7 @@ const ROUTES: &[&str] = &[
     "POST /v1/contacts",
     "POST /v1/contacts/import",
     "POST /v1/messages",
+    "POST /v1/messages/group",
     "POST /v1/quote",
     "POST /v1/senders",
 ];

@@ -31,7 +31,7 @@ use ledgerline::delivery::worker;
 use ledgerline::flow::accounts::{self, AccountIn};
 use ledgerline::flow::campaigns::{self, AudienceIn, CampaignIn, Wish};
 use ledgerline::flow::contacts::{Source, Word, keep_words};
-use ledgerline::flow::messages::{self, MessageIn, Taken};
+use ledgerline::flow::messages::{self, Asking, MessageIn, Taken};
 use ledgerline::flow::status::{
     CampaignStatus, MessageStatus, campaign_status, list_recipients, message_status,
 };
@@ -477,7 +477,12 @@ impl Shop {
         .expect("well-formed");
         let intakes = messages::start_intakes(self.db.clone());
         let sender = from();
-        let intake = messages::check(&self.db, self.account, &wanted, None, Some(&sender), true);
+        let asking = Asking {
+            account: self.account,
+            installation_sender: Some(&sender),
+            magic_allowed: true,
+        };
+        let intake = messages::check(&self.db, asking, &wanted, None);
         let intake = intake.await.expect("a good text");
         match messages::take(&intakes, intake).await.expect("is taken in") {
             Taken::New(taken) => taken.id,

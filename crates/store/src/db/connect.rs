@@ -47,6 +47,8 @@ enum Pools {
 pub struct Db {
     pools: Pools,
     clock: Arc<dyn Clock>,
+    #[cfg(feature = "faults")]
+    faults: super::Faults,
 }
 
 impl Db {
@@ -64,7 +66,12 @@ impl Db {
                  postgres://USER@HOST/DATABASE"
             )));
         };
-        let db = Self { pools, clock };
+        let db = Self {
+            pools,
+            clock,
+            #[cfg(feature = "faults")]
+            faults: super::Faults::default(),
+        };
         db.check_engine().await?;
         super::migrate::run(&db).await?;
         Ok(db)
@@ -86,16 +93,25 @@ impl Db {
         }
     }
 
+    /// What tests plan for the commits of this database.
+    #[cfg(feature = "faults")]
+    pub fn faults(&self) -> &super::Faults {
+        &self.faults
+    }
+
     /// Begins a transaction that may write. SQLite takes its write lock at once, so that two
     /// readers never race to become the writer.
     pub async fn begin(&self) -> Result<Tx> {
         let now = self.clock.now();
-        Ok(match &self.pools {
+        let tx = match &self.pools {
             Pools::Sqlite { writer, .. } => {
                 Tx::sqlite(writer.begin_with("begin immediate").await?, now)
             }
             Pools::Postgres(pool) => Tx::postgres(pool.begin().await?, now),
-        })
+        };
+        #[cfg(feature = "faults")]
+        let tx = tx.watched(&self.faults);
+        Ok(tx)
     }
 
     /// Begins a transaction that only reads, on one snapshot.

@@ -5,12 +5,16 @@
 //! pair. [`Rows`] carries a whole batch into one statement, which names it `{rows}`.
 
 mod connect;
+#[cfg(feature = "faults")]
+mod faults;
 mod migrate;
 mod params;
 mod rows;
 mod tx;
 
 pub use connect::{Db, Options};
+#[cfg(feature = "faults")]
+pub use faults::{CommitFault, Faults};
 pub use migrate::schema_version;
 pub use params::{Params, Row};
 pub use rows::Rows;

@@ -33,6 +33,8 @@ enum Inner {
 pub struct Tx {
     inner: Inner,
     now: Instant,
+    #[cfg(feature = "faults")]
+    watch: Option<super::faults::Watch>,
 }
 
 macro_rules! run {
@@ -80,11 +82,26 @@ const fn count<P: Params>(_: &P) -> usize {
 
 impl Tx {
     pub(super) fn sqlite(inner: Transaction<'static, Sqlite>, now: Instant) -> Self {
-        Self { inner: Inner::Sqlite(inner), now }
+        Self::new(Inner::Sqlite(inner), now)
     }
 
     pub(super) fn postgres(inner: Transaction<'static, Postgres>, now: Instant) -> Self {
-        Self { inner: Inner::Postgres(inner), now }
+        Self::new(Inner::Postgres(inner), now)
+    }
+
+    fn new(inner: Inner, now: Instant) -> Self {
+        Self {
+            inner,
+            now,
+            #[cfg(feature = "faults")]
+            watch: None,
+        }
+    }
+
+    /// Has tests know of this transaction, and decide about its commit.
+    #[cfg(feature = "faults")]
+    pub(super) fn watched(self, faults: &super::faults::Faults) -> Self {
+        Self { watch: Some(faults.watch()), ..self }
     }
 
     /// The instant this transaction stands for; SQL never asks a clock.
@@ -179,10 +196,18 @@ impl Tx {
 
     /// Makes it all durable.
     pub async fn commit(self) -> Result<()> {
-        match self.inner {
-            Inner::Sqlite(inner) => inner.commit().await?,
-            Inner::Postgres(inner) => inner.commit().await?,
+        let Self { inner, .. } = self;
+        let commit = async move {
+            match inner {
+                Inner::Sqlite(inner) => inner.commit().await?,
+                Inner::Postgres(inner) => inner.commit().await?,
+            }
+            Ok(())
+        };
+        #[cfg(feature = "faults")]
+        if let Some(watch) = self.watch {
+            return watch.commit(commit).await;
         }
-        Ok(())
+        commit.await
     }
 }

@@ -260,6 +260,9 @@ async fn carry_out(shared: &Shared, mut due: Due) {
         }
     }
     let posted = post(shared, knobs, due).await;
+    if posted == Posted::Taken && shared.happens(knobs.share_receipt_twice) {
+        post_once(shared, due).await;
+    }
     if first {
         go_on(shared, due.index, Some(due.status), due.at);
     }
@@ -273,9 +276,6 @@ async fn carry_out(shared: &Shared, mut due: Due) {
         due.at = Instant::now() + wait;
         shared.outbox.push(due);
         return;
-    }
-    if posted == Posted::Taken && shared.happens(knobs.share_receipt_twice) {
-        post_once(shared, due).await;
     }
     let mut record = shared.record();
     match posted {

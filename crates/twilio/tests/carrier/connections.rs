@@ -86,7 +86,8 @@ async fn a_connection_that_was_closed_is_replaced_and_nothing_is_sent_twice() {
 #[tokio::test]
 async fn whoever_gets_no_connection_in_time_sends_nothing() {
     let carrier = carrier(Knobs { share_hang: 1.0, ..Knobs::default() }).await;
-    let timeouts = Timeouts { total: std::time::Duration::from_millis(200), ..Timeouts::default() };
+    let timeouts =
+        Timeouts { total: std::time::Duration::from_millis(1500), ..Timeouts::default() };
     let client = Client::new(Config {
         base: format!("http://{}", carrier.addr()),
         account_sid: ACCOUNT.to_owned(),

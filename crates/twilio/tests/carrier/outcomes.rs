@@ -7,7 +7,7 @@ use twilio::outcome::{FailureKind, NotSentReason, Outcome, UnknownReason};
 use twilio::sandbox::Knobs;
 use twilio::wire::{CreateMessage, Sender};
 
-use crate::rig::{FROM, carrier, client, client_of, send};
+use crate::rig::{FROM, base_of, carrier, client, client_of, hasty_client, send};
 
 fn word(outcome: &Outcome) -> String {
     match outcome {
@@ -34,7 +34,9 @@ async fn each_knob_yields_its_outcome_and_its_record() {
     ];
     for (knobs, expected, accepted) in cases {
         let carrier = carrier(knobs).await;
-        let outcome = send(&client(&carrier), "+13125550100").await;
+        let hangs = knobs.share_hang + knobs.share_hang_after > 0.0;
+        let client = if hangs { hasty_client(&base_of(&carrier)) } else { client(&carrier) };
+        let outcome = send(&client, "+13125550100").await;
         assert_eq!(word(&outcome), expected, "{knobs:?}: {outcome:?}");
         assert_eq!(carrier.summary().accepted, accepted, "{knobs:?}");
     }
@@ -80,7 +82,7 @@ async fn refusals_carry_twilios_codes() {
         };
         assert_eq!(word(&client.create_message(&message).await), expected, "{url} {secs}");
     }
-    let stranger = client_of(&format!("http://{}", carrier.addr()), "wrong");
+    let stranger = client_of(&base_of(&carrier), "wrong");
     let outcome = send(&stranger, to).await;
     assert_eq!(word(&outcome), "rejected 401 20003");
     assert!(outcome.stops_carrier_account());

@@ -8,6 +8,7 @@ use twilio::client::ApiError;
 use twilio::sandbox::{Knobs, Options, Sandbox};
 use twilio::wire::{CreateMessage, ListFilter, MessageStatus, Sender};
 
+use crate::peer::{Says, answer, peer};
 use crate::rig::{FROM, NOW, SERVICE, accepted, becomes, carrier, carrier_at, client, options};
 
 const PLAIN: CreateMessage<'static> = CreateMessage::new("+13125550100", FROM, "Hello");
@@ -46,6 +47,18 @@ async fn a_message_is_deleted_once_it_is_final_and_then_gone() {
     let page = client.list_messages(&ListFilter::default()).await.expect("lists");
     assert_eq!(page.messages.len(), 1, "only the one that waits");
     assert_eq!(carrier.summary().accepted, 3, "the record forgets nothing");
+}
+
+#[tokio::test]
+async fn a_receipt_nobody_takes_keeps_no_message_from_being_deleted() {
+    let deaf = peer(|_, _| Says::Bytes(answer(503, ""))).await;
+    let carrier = carrier(fast()).await;
+    let client = client(&carrier);
+    let message = CreateMessage { status_callback: Some(&deaf.base), ..PLAIN };
+    let sid = accepted(&client, &message).await;
+    becomes(&client, &sid, MessageStatus::Delivered).await;
+    assert_eq!(carrier.summary().receipts_taken + carrier.summary().receipts_lost, 0);
+    assert_eq!(client.delete(&sid).await, Ok(()));
 }
 
 #[tokio::test]

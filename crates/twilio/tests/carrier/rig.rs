@@ -46,20 +46,35 @@ pub async fn carrier_at(clock: &Arc<VirtualClock>, knobs: Knobs) -> Sandbox {
     Sandbox::start(Options { clock, ..options(knobs) }).await.expect("starts")
 }
 
+/// A carrier's address.
+pub fn base_of(carrier: &Sandbox) -> String {
+    format!("http://{}", carrier.addr())
+}
+
+/// A client that waits for an answer as long as it takes on a busy machine.
 pub fn client_of(base: &str, token: &str) -> Client {
+    client_with(base, token, PATIENCE)
+}
+
+/// A client for peers that never answer: it gives up soon, but not before its request is written.
+pub fn hasty_client(base: &str) -> Client {
+    client_with(base, TOKEN, Duration::from_millis(1500))
+}
+
+fn client_with(base: &str, token: &str, total: Duration) -> Client {
     Client::new(Config {
         base: base.to_owned(),
         account_sid: ACCOUNT.to_owned(),
         username: ACCOUNT.to_owned(),
         password: token.to_owned().into(),
         concurrency: 4,
-        timeouts: Timeouts { connect: Duration::from_secs(5), total: Duration::from_millis(800) },
+        timeouts: Timeouts { connect: PATIENCE, total },
     })
     .expect("a client")
 }
 
 pub fn client(carrier: &Sandbox) -> Client {
-    client_of(&format!("http://{}", carrier.addr()), TOKEN)
+    client_of(&base_of(carrier), TOKEN)
 }
 
 pub async fn send(client: &Client, to: &str) -> Outcome {

@@ -122,6 +122,7 @@ fn api() -> OpenApiRouter<Web> {
         // /v1/quote, /v1/messages, /v1/messages/{id}
         .routes(routes!(quote::measure))
         .routes(routes!(messages::send))
+        .routes(routes!(messages::send_group)) // POST …/group
         .routes(routes!(messages::show))
         .layer(DefaultBodyLimit::max(JSON_BYTES_MAX))
         .layer(from_fn_with_state(ANSWER_MAX, guard::limit_time))

@@ -2,13 +2,14 @@
 //! and is compared.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 use domain::ids::MessageId;
 use domain::message::State;
 use domain::seam::Dice as _;
+use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
@@ -57,6 +58,10 @@ pub struct Wanted {
     /// Kill no more after this long, whatever --kills says
     #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=100_000))]
     minutes: Option<u64>,
+    /// Keep logs, database and the carrier's record in this new directory; without it they are
+    /// kept in a temporary one, and only when something is wrong
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
 }
 
 /// Runs the command.
@@ -67,7 +72,7 @@ pub async fn run(wanted: Wanted, shared: &Shared) -> Result {
     log::start(log::Stream::quiet(shared.log))?;
     let out = Outlet { json: shared.json };
     let asked = asked_to_end()?;
-    let home = tempfile::Builder::new().prefix("ledgerline-torture-").tempdir()?;
+    let home = Home::new(wanted.dir.as_deref())?;
     let seed = wanted.seed.unwrap_or_else(|| SystemDice.below(1 << 32));
     let recipients = usize::try_from(wanted.recipients).unwrap_or(usize::MAX);
     if !out.json {
@@ -78,22 +83,53 @@ pub async fn run(wanted: Wanted, shared: &Shared) -> Result {
         ended = play(&wanted, seed, home.path(), &mut rig, out) => ended,
         () = asked => Err(failed("stopped before its end; every process it started is ended")),
     };
-    let keeps = match &ended {
-        Ok(report) => !report.ok,
-        Err(_) => false,
-    };
+    let is_wrong = matches!(&ended, Ok(report) if !report.ok);
     if let Some(rig) = &mut rig {
-        if keeps && let Err(error) = rig.keep_database() {
+        if is_wrong && let Err(error) = rig.keep_database() {
             eprintln!("the database could not be kept: {error}");
         }
         rig.end().await;
     }
-    if keeps && let Ok(report) = &mut ended {
-        report.directory = Some(home.keep());
+    let kept = home.leave(is_wrong);
+    if let Ok(report) = &mut ended {
+        report.directory = kept;
     }
     let report = ended?;
     out.tell(&report, || report.in_words())?;
     if report.ok { Ok(()) } else { Err(Failure::Told) }
+}
+
+/// Where the processes run.
+enum Home {
+    Temporary(TempDir),
+    Wanted(PathBuf),
+}
+
+impl Home {
+    fn new(wanted: Option<&Path>) -> Result<Self> {
+        let Some(dir) = wanted else {
+            let made = tempfile::Builder::new().prefix("ledgerline-torture-").tempdir()?;
+            return Ok(Self::Temporary(made));
+        };
+        let cannot = |error: std::io::Error| usage(format!("--dir: {}: {error}", dir.display()));
+        std::fs::create_dir(dir).map_err(cannot)?;
+        dir.canonicalize().map(Self::Wanted).map_err(cannot)
+    }
+
+    fn path(&self) -> &Path {
+        match self {
+            Self::Temporary(dir) => dir.path(),
+            Self::Wanted(dir) => dir,
+        }
+    }
+
+    /// Where everything stays; a temporary directory goes when all is well.
+    fn leave(self, is_wrong: bool) -> Option<PathBuf> {
+        match self {
+            Self::Temporary(dir) => is_wrong.then(|| dir.keep()),
+            Self::Wanted(dir) => Some(dir),
+        }
+    }
 }
 
 /// Returns when somebody asks this process to end. Asked again, it stays deaf: it is about to end
