@@ -263,7 +263,7 @@ impl Breaker {
 const PAUSED: &str = "the carrier asked for fewer calls (429)";
 
 /// The shortest and the longest pause after a 429.
-const PAUSE_FIRST: Duration = Duration::from_secs(1);
+const PAUSE_FIRST: Duration = Duration::from_millis(125);
 const PAUSE_LAST: Duration = Duration::from_secs(60);
 
 /// How 429 answers slow the calls: each pauses them twice as long as the last, each answer of
@@ -394,7 +394,7 @@ mod tests {
         assert_eq!(breaker.admit(at(90)), Admit::Probe(2));
         assert_eq!(breaker.note(at(91), QUICK, Some(1)), None);
         assert_eq!(breaker.note(at(91), RateLimited, Some(2)), None);
-        assert_eq!(wait_of(&mut breaker, at(91)), Some(1));
+        assert_eq!(wait_of(&mut breaker, at(91)), Some(0), "an eighth of a second");
         assert_eq!(breaker.admit(at(92)), Admit::Probe(3));
         // An answer that takes too long shows no recovery.
         assert_eq!(breaker.note(at(98), SLOW, Some(3)), Some(State::Open));
@@ -422,25 +422,27 @@ mod tests {
     #[test]
     fn too_many_requests_pause_ever_longer() {
         let mut breaker = after(&[]);
-        let mut now = 0;
-        for expected in [1, 2, 4, 8, 16, 32, 60, 60] {
+        let mut now = START;
+        let millis = Duration::from_millis;
+        for expected in [125, 250, 500, 1000, 2000, 4000, 8000, 16_000, 32_000, 60_000, 60_000] {
             // Many calls are turned away at once; they ask for one pause.
             for _ in 0..50 {
-                breaker.note(at(now), RateLimited, None);
+                breaker.note(now, RateLimited, None);
             }
-            assert_eq!(wait_of(&mut breaker, at(now)), Some(expected));
-            breaker.note(at(now), QUICK, None);
-            now += expected;
-            assert_eq!(breaker.admit(at(now)), Admit::Yes);
+            let end = now + millis(expected);
+            assert_eq!(breaker.standing(now).until, Some(end));
+            breaker.note(now, QUICK, None);
+            assert_eq!(breaker.standing(end - millis(1)).reason.as_deref(), Some(PAUSED));
+            assert_eq!(breaker.standing(end).reason, None);
+            now = end;
+            assert_eq!(breaker.admit(now), Admit::Yes);
         }
-        assert_eq!(breaker.standing(at(now - 1)).reason.as_deref(), Some(PAUSED));
-        assert_eq!(breaker.standing(at(now)).reason, None);
         for _ in 0..3 {
-            breaker.note(at(now), QUICK, None);
+            breaker.note(now, QUICK, None);
         }
         // 60, 30, 15, 7.5: the next is twice the last.
-        breaker.note(at(now), RateLimited, None);
-        assert_eq!(wait_of(&mut breaker, at(now)), Some(15));
+        breaker.note(now, RateLimited, None);
+        assert_eq!(breaker.standing(now).until, Some(now + millis(15_000)));
     }
 
     #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@ use domain::ids::{AccountId, ContactId, StreamId};
 use domain::instant::Instant;
 use domain::message::State;
 
-use crate::db::{Error, Result, Tx};
+use crate::db::{Error, Result, Tx, dialects};
 use crate::messages::{EventKind, Message, message_of};
 use crate::{contact_id, damaged};
 
@@ -199,19 +199,31 @@ pub async fn recipients_with_messages(
     after: i64,
     limit: i64,
 ) -> Result<Vec<RecipientRow>> {
-    let rows: Vec<RecipientMessageRow> = tx
-        .all(
-            "select t.ord, t.phone, t.contact_id, t.price, m.attempt, m.state, m.chunk_no, m.sid,
-               m.code, m.rule, m.why
-             from recipient t
-             left join message m on m.account_id = t.account_id and m.stream_id = t.stream_id
-               and m.ord = t.ord
-             where t.account_id = $1 and t.stream_id = $2 and t.ord > $3
-               and ($4 >> cast(coalesce(m.state, 0) as integer)) & 1 = 1
-             order by t.ord limit $5",
-            (account.0, stream.0, after, filter.0, limit),
-        )
-        .await?;
+    // PostgreSQL without fresh statistics would read all messages of the stream for each
+    // recipient; a look-up by the whole key leaves it no choice. SQLite knows no lateral join and
+    // looks up by the whole key anyway.
+    let text = dialects(
+        "select t.ord, t.phone, t.contact_id, t.price, m.attempt, m.state, m.chunk_no, m.sid,
+           m.code, m.rule, m.why
+         from recipient t
+         left join message m on m.account_id = t.account_id and m.stream_id = t.stream_id
+           and m.ord = t.ord
+         where t.account_id = $1 and t.stream_id = $2 and t.ord > $3
+           and ($4 >> cast(coalesce(m.state, 0) as integer)) & 1 = 1
+         order by t.ord limit $5",
+        "select t.ord, t.phone, t.contact_id, t.price, m.attempt, m.state, m.chunk_no, m.sid,
+           m.code, m.rule, m.why
+         from recipient t
+         left join lateral (
+           select o.* from message o
+           where o.account_id = $1 and o.stream_id = $2 and o.ord = t.ord limit 1
+         ) m on true
+         where t.account_id = $1 and t.stream_id = $2 and t.ord > $3
+           and ($4 >> cast(coalesce(m.state, 0) as integer)) & 1 = 1
+         order by t.ord limit $5",
+    );
+    let rows: Vec<RecipientMessageRow> =
+        tx.all(text, (account.0, stream.0, after, filter.0, limit)).await?;
     rows.into_iter()
         .map(|(ord, phone, contact, price, attempt, state, chunk, sid, code, rule, why)| {
             let message = match (attempt, state, chunk) {

@@ -42,6 +42,21 @@ impl Default for Bounds {
 }
 
 impl Bounds {
+    /// A beat at least this often, so that the lease lives and a stop is heard within a second.
+    pub fn beat(&self) -> Duration {
+        (self.lease / 5).min(Duration::from_secs(1))
+    }
+
+    /// A lease is treated as over by its owner this long before it ends.
+    pub fn lease_margin(&self) -> Duration {
+        (self.lease / 6).min(Duration::from_secs(5))
+    }
+
+    /// A lease is treated as over by others this long after its end: clocks differ a little.
+    pub fn lease_grace(&self) -> Duration {
+        (self.lease / 2).min(Duration::from_secs(15))
+    }
+
     /// How long a text of this lane may wait at the carrier's.
     pub fn validity(&self, lane: Lane) -> Duration {
         self.validity[Self::place(lane)]
@@ -77,5 +92,15 @@ mod tests {
         let wait = bounds.resolve_by(Lane::Code, dead_at).since(dead_at);
         assert_eq!(wait, Duration::from_secs(120 + 5 + 600));
         assert_eq!(bounds.validity(Lane::Reminder), Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn a_lease_leaves_room_for_its_beats_however_short_it_is() {
+        for seconds in [1, 2, 5, 30, 600] {
+            let lease = Duration::from_secs(seconds);
+            let bounds = Bounds { lease, ..Bounds::default() };
+            assert!(bounds.beat() * 3 + bounds.lease_margin() < lease, "{seconds} s");
+            assert!(bounds.lease_grace() > bounds.lease_margin());
+        }
     }
 }

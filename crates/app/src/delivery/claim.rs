@@ -6,6 +6,7 @@
 //! the stream in the same commit.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use domain::campaign::{Event, PauseReason};
@@ -76,6 +77,8 @@ pub struct Claimed {
     pub category: Option<Category>,
     /// For each text, the carrier and SID of an orphan that is it already.
     pub adopted: Vec<Option<(String, String)>>,
+    /// Set by whoever dispatches it, once no text of it is left to begin.
+    pub all_begun: Arc<AtomicBool>,
 }
 
 /// What came of a claim.
@@ -388,7 +391,14 @@ impl Judged {
             .map(|permit| (permit.phone().to_owned(), permit.body().to_owned()))
             .collect();
         let adopted = orphans::adoptable(tx, &texts).await?;
-        Ok(Claim::Chunk(Box::new(Claimed { chunk, permits, from, category, adopted })))
+        Ok(Claim::Chunk(Box::new(Claimed {
+            chunk,
+            permits,
+            from,
+            category,
+            adopted,
+            all_begun: Arc::default(),
+        })))
     }
 }
 

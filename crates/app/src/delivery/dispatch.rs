@@ -31,6 +31,7 @@ use super::outcomes;
 use super::pace::Paces;
 use super::record::{Report, record};
 use super::routes::{Blocked, Routes};
+use super::senders::From;
 use super::stages;
 use super::throttle::Throttles;
 use super::wire_log::{WireLog, WireLogs};
@@ -68,16 +69,19 @@ pub struct Desk {
 }
 
 impl Desk {
+    /// Returns once this process takes up no more work.
+    pub async fn stopped(&self) {
+        while !self.stopping.load(Ordering::Relaxed) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// This process.
     pub const fn incarnation(&self) -> Incarnation {
         self.claimant.owner
     }
 }
 
-/// A beat at least this often, so that the lease lives and a stop is heard.
-const BEAT_MAX: Duration = Duration::from_secs(1);
-/// A lease is treated as over this long before it ends.
-const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
 /// Why a run takes up no more texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,12 +114,18 @@ struct Run {
 struct Leash {
     halted: AtomicBool,
     lease_until: AtomicI64,
+    /// The lease is treated as over this long before it ends.
+    margin: Duration,
 }
 
 impl Leash {
     fn is_over(&self, now: Instant) -> bool {
+        self.halted.load(Ordering::SeqCst) || self.lease_is_over(now)
+    }
+
+    fn lease_is_over(&self, now: Instant) -> bool {
         let lease_until = Instant(self.lease_until.load(Ordering::SeqCst));
-        self.halted.load(Ordering::SeqCst) || now + LEASE_MARGIN > lease_until
+        now + self.margin > lease_until
     }
 }
 
@@ -150,6 +160,7 @@ pub async fn dispatch(
     let leash = Leash {
         halted: AtomicBool::new(false),
         lease_until: AtomicI64::new(claimed.chunk.lease_until.0),
+        margin: desk.bounds.lease_margin(),
     };
     let run = Run {
         desk,
@@ -172,7 +183,7 @@ impl Run {
     async fn run(mut self) {
         let mut sending: FuturesUnordered<Sending> = FuturesUnordered::new();
         let mut beating: Option<Beating> = None;
-        let mut pause = tokio::time::interval(BEAT_MAX);
+        let mut pause = tokio::time::interval(self.desk.bounds.beat());
         pause.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         pause.reset();
         let mut due = false;
@@ -183,7 +194,9 @@ impl Run {
             while let Some(next) = self.next_text() {
                 sending.push(next);
             }
-            let ended = self.stop.is_some() || self.begun == self.claimed.permits.len();
+            let all_begun = self.begun == self.claimed.permits.len();
+            self.claimed.all_begun.store(all_begun, Ordering::Relaxed);
+            let ended = self.stop.is_some() || all_begun;
             if ended && sending.is_empty() && beating.is_none() {
                 break;
             }
@@ -271,7 +284,8 @@ impl Run {
                         .await?;
                 let mut orders = standing_orders(&mut tx, account, stream).await?;
                 orders.fenced = !ours;
-                if desk.routes.blocked(&from, tx.now()).is_some() {
+                let blocked = desk.routes.blocked(&from, tx.now());
+                if blocked.is_some_and(|blocked| !is_short(&blocked, tx.now())) {
                     orders.stop = orders.stop.or(Some(Stop::TakeBack));
                 }
                 orders.opted_out = opted_out(&mut tx, account, category, &ahead).await?;
@@ -314,13 +328,24 @@ impl Run {
     }
 
     fn lease_is_over(&self) -> bool {
-        let lease_until = Instant(self.leash.lease_until.load(Ordering::SeqCst));
-        self.desk.clock.now() + LEASE_MARGIN > lease_until
+        self.leash.lease_is_over(self.desk.clock.now())
     }
 
+    /// Takes up no more texts. What did not leave is given back with the next beat, however long
+    /// the carrier takes to answer the others.
     fn halt(&mut self, stop: Stop) {
         self.stop = Some(stop);
         self.leash.halted.store(true, Ordering::SeqCst);
+        let (fact, rule, words) = match stop {
+            Stop::Cancel => (Fact::Canceled, Rule::Campaign, "the campaign was canceled"),
+            Stop::TakeBack => (Fact::NotSent, Rule::TakenBack, "taken back before it left"),
+            Stop::Fenced => return,
+        };
+        for permit in &self.claimed.permits[self.begun..] {
+            let report = Report::new(permit.ord(), permit.attempt(), fact);
+            self.reports.push(report.because(rule, words));
+        }
+        self.begun = self.claimed.permits.len();
     }
 
     fn send(&self, index: usize, permit: Permit) -> Sending {
@@ -331,6 +356,7 @@ impl Run {
         Box::pin(async move {
             let lane = message.stream.lane();
             let report = |fact| Report::new(permit.ord(), permit.attempt(), fact);
+            sit_out(&desk, &from).await;
             let place = match desk.routes.place(&from, desk.clock.now()) {
                 Ok(place) => place,
                 Err(blocked) => return waits(&desk, report(Fact::NotSent), blocked),
@@ -338,6 +364,7 @@ impl Run {
             let throttle = desk.throttles.of(&place.from.address, place.from.segments_per_second);
             throttle.turn(&*desk.clock, lane, message.account, permit.segments()).await;
             let _slot = place.line.slot(lane).await;
+            sit_out(&desk, &from).await;
             let now = desk.clock.now();
             if leash.is_over(now) {
                 let words = "taken back before it left";
@@ -369,21 +396,8 @@ impl Run {
         })
     }
 
-    /// The last commit: remaining results, the fate of unsent texts, the end of the chunk.
-    async fn finish(mut self) {
-        let unsent = self.begun..self.claimed.permits.len();
-        for permit in &self.claimed.permits[unsent] {
-            let report = |fact| Report::new(permit.ord(), permit.attempt(), fact);
-            match self.stop {
-                Some(Stop::Cancel) => self.reports.push(
-                    report(Fact::Canceled).because(Rule::Campaign, "the campaign was canceled"),
-                ),
-                Some(Stop::TakeBack) => self.reports.push(
-                    report(Fact::NotSent).because(Rule::TakenBack, "taken back before it left"),
-                ),
-                Some(Stop::Fenced) | None => {}
-            }
-        }
+    /// The last commit: remaining results, the end of the chunk.
+    async fn finish(self) {
         while let Err(error) = self.close().await {
             tracing::warn!(
                 component = "dispatch", account = %self.account, campaign = %self.stream,
@@ -450,6 +464,25 @@ async fn opted_out(
     let gone = consents::opted_out(tx, account, category, &phones).await?;
     let indexes = ahead.iter().filter(|(_, phone)| gone.contains(phone)).map(|(index, _)| *index);
     Ok(indexes.collect())
+}
+
+/// A pause that is not worth giving a text back for.
+const SHORT_PAUSE: Duration = Duration::from_secs(2);
+
+fn is_short(blocked: &Blocked, now: Instant) -> bool {
+    !blocked.held && blocked.until.since(now) <= SHORT_PAUSE
+}
+
+/// Waits for the end of a short pause, such as a carrier asks for with a 429.
+async fn sit_out(desk: &Desk, from: &From) {
+    let now = desk.clock.now();
+    if let Some(blocked) = desk.routes.blocked(from, now)
+        && is_short(&blocked, now)
+    {
+        // Not all of them at its very end.
+        let spread = Duration::from_millis(desk.dice.below(50));
+        tokio::time::sleep(blocked.until.since(now) + spread).await;
+    }
 }
 
 /// A text that no carrier may be called for: it waits until one may.

@@ -8,7 +8,6 @@
 //! phone is about to leave, the orphan is taken for it instead and nothing is sent.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use domain::ids::MessageId;
@@ -235,7 +234,7 @@ const GUARD_PAUSE: Duration = Duration::from_secs(1);
 /// through to it either. One that answers but shows no list is used without the check.
 pub async fn stand_guard(desk: &Desk) {
     let start = desk.clock.now();
-    while !desk.stopping.load(Ordering::Relaxed) {
+    loop {
         let error = match tokio::time::timeout(GUARD_MAX, check_at_start(desk)).await {
             Ok(Ok(())) => return,
             Ok(Err(error)) => error,

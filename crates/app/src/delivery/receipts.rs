@@ -64,7 +64,11 @@ pub fn start(desk: Arc<Desk>) -> Receipts {
 
 type Place = (AccountId, StreamId);
 
-async fn keep_batch(desk: &Desk, batch: Vec<ReceiptIn>) -> Vec<std::result::Result<(), NotKept>> {
+/// Keeps receipts and answers each.
+pub async fn keep_batch(
+    desk: &Desk,
+    batch: Vec<ReceiptIn>,
+) -> Vec<std::result::Result<(), NotKept>> {
     let mut places: BTreeMap<Place, Vec<usize>> = BTreeMap::new();
     for (index, one) in batch.iter().enumerate() {
         places.entry((one.message.account, one.message.stream)).or_default().push(index);

@@ -8,7 +8,6 @@
 //! credits released. Nothing that may have left is sent again.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use domain::ids::{AccountId, StreamId};
 use domain::message::{Fact, State};
@@ -22,9 +21,6 @@ use super::dispatch::Desk;
 use super::record::{Lost, Report, record};
 use super::stages;
 use super::wire_log::Owner;
-
-/// Beyond the end of a lease, before its chunk is taken over: clocks differ a little.
-const GRACE: Duration = Duration::from_secs(15);
 
 /// What a takeover found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +53,7 @@ pub async fn take_over_stream(
             true
         } else {
             let owner = desk.wire_logs.owner(chunk.owner);
-            if owner != Owner::Dead && now < chunk.lease_until + GRACE {
+            if owner != Owner::Dead && now < chunk.lease_until + desk.bounds.lease_grace() {
                 continue;
             }
             owner == Owner::Dead

@@ -2,7 +2,7 @@
 //! killed worker's successor finds everything in the database.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -33,15 +33,23 @@ const LOOK: Duration = Duration::from_millis(100);
 const LOOKS_BETWEEN_TAKEOVERS: u64 = 10;
 const PLACES_MAX: i64 = 200;
 
-type Place = (AccountId, StreamId);
+/// A stream.
+pub type Place = (AccountId, StreamId);
 
 /// A chunk this process sends from.
-#[derive(Clone, Copy)]
 struct Held {
     no: i64,
     /// Segments per second of its sender.
     pace: u32,
     texts: usize,
+    /// Each of its texts was begun; it only waits for answers and is in nobody's way.
+    all_begun: Arc<AtomicBool>,
+}
+
+impl Held {
+    fn has_texts(&self) -> bool {
+        !self.all_begun.load(Ordering::Relaxed)
+    }
 }
 
 /// Chunks this process sends from, per stream.
@@ -66,7 +74,8 @@ impl Busy {
     fn has_room(&self, place: Place) -> bool {
         let all = self.0.lock().expect("no panic inside");
         let chunks = all.values().map(Vec::len).sum::<usize>();
-        let texts = all.values().flatten().map(|held| held.texts).sum::<usize>();
+        let held = all.values().flatten().filter(|held| held.has_texts());
+        let texts = held.map(|held| held.texts).sum::<usize>();
         // Lists leave a quarter for everything that matters more.
         let share = |most: usize| if place.1.is_endless() { most } else { most / 4 * 3 };
         if chunks >= share(CHUNKS_MAX) || texts >= share(TEXTS_MAX) {
@@ -75,8 +84,9 @@ impl Busy {
         let Some(chunks) = all.get(&place) else {
             return true;
         };
-        let slow = chunks.iter().any(|held| held.pace < PACE_OF_MANY_CHUNKS);
-        !slow && chunks.len() < CHUNKS_OF_STREAM_MAX
+        let mut sending = chunks.iter().filter(|held| held.has_texts());
+        let slow = sending.clone().any(|held| held.pace < PACE_OF_MANY_CHUNKS);
+        !slow && sending.nth(CHUNKS_OF_STREAM_MAX - 1).is_none()
     }
 
     /// Whether nothing more can be claimed at all.
@@ -197,37 +207,51 @@ async fn take_up(
     call: &Arc<Notify>,
     running: &mut JoinSet<()>,
 ) -> Result<bool> {
+    let (claimed, log) = match claim_piece(desk, place, piece).await? {
+        Piecework::Nothing => return Ok(false),
+        Piecework::Decided => return Ok(true),
+        Piecework::Chunk(claimed, log) => (claimed, log),
+    };
+    let (account, stream) = place;
+    let no = claimed.chunk.no;
+    let (pace, texts) = (claimed.from.segments_per_second, claimed.permits.len());
+    let all_begun = Arc::clone(&claimed.all_begun);
+    busy.add(place, Held { no, pace, texts, all_begun });
+    let (desk, busy, call) = (Arc::clone(desk), Arc::clone(busy), Arc::clone(call));
+    running.spawn(async move {
+        dispatch(desk, account, stream, *claimed, log).await;
+        busy.remove(place, no);
+        call.notify_one();
+    });
+    Ok(true)
+}
+
+/// What a look at one stream gave this process to do.
+#[derive(Debug)]
+pub enum Piecework {
+    /// There was nothing to take up.
+    Nothing,
+    /// Texts were decided, none of them to be sent now.
+    Decided,
+    /// A chunk to send, and its log.
+    Chunk(Box<Claimed>, WireLog),
+}
+
+/// Claims a piece of a stream, durably. After an error it may be claimed all the same: this
+/// process sends nothing of it then, and a takeover finds out.
+pub async fn claim_piece(desk: &Desk, place: Place, piece: Piece) -> Result<Piecework> {
     let (account, stream) = place;
     let mut tx = desk.db.begin().await?;
-    let claim = claim(&mut tx, account, stream, piece, desk).await?;
-    match claim {
-        Claim::Nothing => {
-            tx.commit().await?;
-            Ok(false)
-        }
-        Claim::Decided => {
-            tx.commit().await?;
-            Ok(true)
-        }
+    let piecework = match claim(&mut tx, account, stream, piece, desk).await? {
+        Claim::Nothing => Piecework::Nothing,
+        Claim::Decided => Piecework::Decided,
         Claim::Chunk(claimed) => {
             let log = begin_log(desk, place, &claimed)?;
-            let no = claimed.chunk.no;
-            let (pace, texts) = (claimed.from.segments_per_second, claimed.permits.len());
-            busy.add(place, Held { no, pace, texts });
-            if let Err(error) = tx.commit().await {
-                // Committed or not, this process sends nothing of it; a takeover finds out.
-                busy.remove(place, no);
-                return Err(error);
-            }
-            let (desk, busy, call) = (Arc::clone(desk), Arc::clone(busy), Arc::clone(call));
-            running.spawn(async move {
-                dispatch(desk, account, stream, *claimed, log).await;
-                busy.remove(place, no);
-                call.notify_one();
-            });
-            Ok(true)
+            Piecework::Chunk(claimed, log)
         }
-    }
+    };
+    tx.commit().await?;
+    Ok(piecework)
 }
 
 /// The log stands before the claim is committed, so that a crash in between leaves the proof that

@@ -150,11 +150,17 @@ impl App {
     pub fn start_workers(self: &Arc<Self>) -> Workers {
         let (desk, call) = (Arc::clone(&self.desk), Arc::clone(&self.call));
         let tasks = vec![
-            tokio::spawn(watchman::run(Arc::clone(&desk), Arc::clone(&call))),
-            tokio::spawn(async move {
-                orphans::stand_guard(&desk).await;
-                worker::run(desk, call).await;
+            tokio::spawn({
+                let (desk, call) = (Arc::clone(&desk), Arc::clone(&call));
+                async move {
+                    tokio::select! {
+                        () = orphans::stand_guard(&desk) => {}
+                        () = desk.stopped() => {}
+                    }
+                    worker::run(desk, call).await;
+                }
             }),
+            tokio::spawn(watchman::run(desk, call)),
             tokio::spawn(Arc::clone(self).run_timer()),
         ];
         Workers { app: Arc::clone(self), tasks }
@@ -186,8 +192,12 @@ impl Workers {
     pub async fn stop(self) {
         self.app.desk.stopping.store(true, Ordering::SeqCst);
         self.app.call.notify_one();
+        // What sends is waited for; what only looks may end anywhere.
+        self.tasks[1..].iter().for_each(JoinHandle::abort);
         for task in self.tasks {
-            if let Err(error) = task.await {
+            if let Err(error) = task.await
+                && !error.is_cancelled()
+            {
                 tracing::error!(component = "app", %error, "a worker ended badly");
             }
         }

@@ -36,17 +36,23 @@ pub fn start(db: Db, dice: Arc<dyn Dice>) -> Inbox {
     let shared = Arc::new((db, dice));
     Combiner::start(move |batch: Vec<InboundMessage>| {
         let shared = Arc::clone(&shared);
-        async move {
-            let (db, dice) = &*shared;
-            match route(db, &batch).await {
-                Ok(accounts) => keep_batch(db, &**dice, &batch, &accounts).await,
-                Err(error) => {
-                    tracing::error!(component = "inbound", %error, "texts could not be kept");
-                    vec![Err(NotKept); batch.len()]
-                }
-            }
-        }
+        async move { receive_batch(&shared.0, &*shared.1, batch).await }
     })
+}
+
+/// Keeps texts that came in, those of one account in one transaction, and answers each.
+pub async fn receive_batch(
+    db: &Db,
+    dice: &dyn Dice,
+    batch: Vec<InboundMessage>,
+) -> Vec<Result<Received, NotKept>> {
+    match route(db, &batch).await {
+        Ok(accounts) => keep_batch(db, dice, &batch, &accounts).await,
+        Err(error) => {
+            tracing::error!(component = "inbound", %error, "texts could not be kept");
+            vec![Err(NotKept); batch.len()]
+        }
+    }
 }
 
 /// Whose text each is.

@@ -242,31 +242,37 @@ pub fn start_intakes(db: Db) -> Intakes {
     let db = Arc::new(db);
     Combiner::start(move |batch: Vec<Intake>| {
         let db = Arc::clone(&db);
-        async move {
-            let mut places: BTreeMap<(AccountId, StreamId), Vec<usize>> = BTreeMap::new();
-            for (index, one) in batch.iter().enumerate() {
-                places.entry((one.account, one.stream)).or_default().push(index);
-            }
-            let mut answers: Vec<std::result::Result<Taken, IntakeFailed>> =
-                batch.iter().map(|_| Err(IntakeFailed(String::new()))).collect();
-            for (place, indexes) in places {
-                let items: Vec<&Intake> = indexes.iter().map(|&index| &batch[index]).collect();
-                match take_in(&db, place, &items).await {
-                    Ok(taken) => {
-                        for (index, one) in indexes.into_iter().zip(taken) {
-                            answers[index] = Ok(one);
-                        }
-                    }
-                    Err(error) => {
-                        for index in indexes {
-                            answers[index] = Err(IntakeFailed(error.to_string()));
-                        }
-                    }
+        async move { take_batch(&db, batch).await }
+    })
+}
+
+/// Takes texts in, those of one stream in one transaction, and answers each.
+pub async fn take_batch(
+    db: &Db,
+    batch: Vec<Intake>,
+) -> Vec<std::result::Result<Taken, IntakeFailed>> {
+    let mut places: BTreeMap<(AccountId, StreamId), Vec<usize>> = BTreeMap::new();
+    for (index, one) in batch.iter().enumerate() {
+        places.entry((one.account, one.stream)).or_default().push(index);
+    }
+    let mut answers: Vec<std::result::Result<Taken, IntakeFailed>> =
+        batch.iter().map(|_| Err(IntakeFailed(String::new()))).collect();
+    for (place, indexes) in places {
+        let items: Vec<&Intake> = indexes.iter().map(|&index| &batch[index]).collect();
+        match take_in(db, place, &items).await {
+            Ok(taken) => {
+                for (index, one) in indexes.into_iter().zip(taken) {
+                    answers[index] = Ok(one);
                 }
             }
-            answers
+            Err(error) => {
+                for index in indexes {
+                    answers[index] = Err(IntakeFailed(error.to_string()));
+                }
+            }
         }
-    })
+    }
+    answers
 }
 
 async fn take_in(

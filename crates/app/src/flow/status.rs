@@ -194,6 +194,13 @@ pub struct Unknown {
     pub decided_by: Instant,
 }
 
+impl std::fmt::Display for Unknown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let texts = if self.texts == 1 { "text" } else { "texts" };
+        write!(f, "{} {texts} of unknown fate, decided by {}", self.texts, self.decided_by)
+    }
+}
+
 impl Unknown {
     async fn of_stream(tx: &mut Tx, account: AccountId, id: StreamId) -> Result<Option<Self>> {
         let (texts, last) = unknowns::unknowns_of_stream(tx, account, id).await?;

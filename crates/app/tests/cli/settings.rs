@@ -15,12 +15,14 @@ fn a_bad_setting_stops_the_start_and_is_named() {
         ("LEDGERLINE_OPERATOR_KEY", "short"),
         ("LEDGERLINE_SEGMENTS_PER_SECOND", "fast"),
         ("LEDGERLINE_LOG", "=,="),
-        ("TWILIO_ACCOUNT_SID", "AC00000000000000000000000000000000"),
+        ("LEDGERLINE_VALIDITY_SECONDS", "36001"),
+        ("TWILIO_AUTH_TOKEN", "token"),
+        ("TWILIO_BACKUP_ACCOUNT_SID", "AC"),
     ];
     for (name, value) in cases {
         let mut command = program(home.path());
         let refusal = run(command.arg("serve").env(name, value)).refused(2);
-        let named = if name == "TWILIO_ACCOUNT_SID" { "TWILIO_AUTH_TOKEN" } else { name };
+        let named = if name == "TWILIO_AUTH_TOKEN" { "TWILIO_ACCOUNT_SID" } else { name };
         assert!(refusal.contains(named), "{name}={value}: {refusal}");
     }
 }

@@ -1,5 +1,10 @@
 //! Real processes are killed with `kill -9` in the middle of a paid campaign on real contacts.
 //! The witness is the carrier's own record, kept in another process.
+//!
+//! [`command`] runs the product's own torture; the tests here look closer at the credits, and at
+//! the carrier that lives inside the server.
+
+mod command;
 
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};

@@ -110,20 +110,23 @@ impl Db {
             Pools::Postgres(pool) => Tx::postgres(pool.begin().await?, now),
         };
         #[cfg(feature = "faults")]
-        let tx = tx.watched(&self.faults);
+        let tx = tx.watched(&self.faults, true);
         Ok(tx)
     }
 
     /// Begins a transaction that only reads, on one snapshot.
     pub async fn read(&self) -> Result<Tx> {
         let now = self.clock.now();
-        Ok(match &self.pools {
+        let tx = match &self.pools {
             Pools::Sqlite { readers, .. } => Tx::sqlite(readers.begin().await?, now),
             Pools::Postgres(pool) => {
                 let text = "begin isolation level repeatable read, read only";
                 Tx::postgres(pool.begin_with(text).await?, now)
             }
-        })
+        };
+        #[cfg(feature = "faults")]
+        let tx = tx.watched(&self.faults, false);
+        Ok(tx)
     }
 
     /// Closes every connection.

@@ -1,8 +1,11 @@
 //! Faults that tests ask for: a chosen commit is not done, or is done and its acknowledgement
-//! lost. Only the feature `faults` compiles this; no program that is shipped has it.
+//! lost. Beside that, every statement waits once before it is sent, so that whoever drives a flow
+//! by hand finds the same places to stop at in every run. Only the feature `faults` compiles this;
+//! no program that is shipped has it.
 
-use std::future::{Future, pending};
+use std::future::{Future, pending, poll_fn};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::Poll;
 
 use super::{Error, Result};
 
@@ -23,25 +26,27 @@ pub struct Faults(Arc<Mutex<Seen>>);
 #[derive(Debug, Default)]
 struct Seen {
     planned: Option<(u64, CommitFault)>,
+    struck: bool,
     commits: u64,
+    steps: u64,
     open: usize,
 }
 
 impl Faults {
-    /// Counts commits from here on; the `nth` of them, from 1, has this fault.
+    /// Counts from here on; the `nth` commit, from 1, has this fault.
     pub fn plan(&self, fault: Option<(u64, CommitFault)>) {
         let mut seen = self.seen();
-        (seen.planned, seen.commits) = (fault, 0);
+        *seen = Seen { planned: fault, open: seen.open, ..Seen::default() };
     }
 
-    /// Commits that were begun since [`Self::plan`].
-    pub fn commits(&self) -> u64 {
-        self.seen().commits
+    /// What was planned has happened.
+    pub fn has_struck(&self) -> bool {
+        self.seen().struck
     }
 
-    /// The planned fault is still to come.
-    pub fn is_pending(&self) -> bool {
-        self.seen().planned.is_some()
+    /// Steps that were begun.
+    pub fn steps(&self) -> u64 {
+        self.seen().steps
     }
 
     /// Writing transactions that are open now.
@@ -49,10 +54,19 @@ impl Faults {
         self.seen().open
     }
 
-    /// Counts a transaction as open for as long as the answer lives.
-    pub(super) fn watch(&self) -> Watch {
-        self.seen().open += 1;
-        Watch(self.clone())
+    /// Counts a step and waits once before it. Every statement and commit is one; whatever else
+    /// stands for the outside in a test may call it too.
+    pub async fn step(&self) {
+        self.seen().steps += 1;
+        let mut waited = false;
+        poll_fn(|context| {
+            if std::mem::replace(&mut waited, true) {
+                return Poll::Ready(());
+            }
+            context.waker().wake_by_ref();
+            Poll::Pending
+        })
+        .await;
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -69,17 +83,32 @@ impl Faults {
 }
 
 /// A watched transaction.
-pub(super) struct Watch(Faults);
+pub(super) struct Watch {
+    faults: Faults,
+    writes: usize,
+}
 
 impl Watch {
+    pub(super) fn new(faults: &Faults, writes: bool) -> Self {
+        let writes = usize::from(writes);
+        faults.seen().open += writes;
+        Self { faults: faults.clone(), writes }
+    }
+
+    pub(super) async fn step(&self) {
+        self.faults.step().await;
+    }
+
     /// Does what is planned for this commit, which rolls back when it is dropped unbegun.
     pub(super) async fn commit(&self, commit: impl Future<Output = Result<()>>) -> Result<()> {
-        let Some(fault) = self.0.strike() else { return commit.await };
+        self.step().await;
+        let Some(fault) = self.faults.strike() else { return commit.await };
         if fault.done {
             commit.await?;
         } else {
             drop(commit);
         }
+        self.faults.seen().struck = true;
         if !fault.answered {
             pending::<()>().await;
         }
@@ -89,6 +118,6 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.0.seen().open -= 1;
+        self.faults.seen().open -= self.writes;
     }
 }

@@ -40,6 +40,8 @@ pub struct Tx {
 macro_rules! run {
     ($tx:ident, $sql:ident, $params:ident, |$query:ident, $on:ident| $run:expr) => {{
         let sql = $sql.into();
+        #[cfg(feature = "faults")]
+        $tx.step().await;
         match &mut $tx.inner {
             Inner::Sqlite($on) => {
                 let $query = (sql.sqlite, $params.sqlite()?);
@@ -57,6 +59,8 @@ macro_rules! run_batch {
     ($tx:ident, $sql:ident, $params:ident, $rows:ident, |$query:ident, $on:ident| $run:expr) => {{
         let sql: Sql = $sql.into();
         let before = count(&$params);
+        #[cfg(feature = "faults")]
+        $tx.step().await;
         match &mut $tx.inner {
             Inner::Sqlite($on) => {
                 let mut arguments = $params.sqlite()?;
@@ -98,10 +102,17 @@ impl Tx {
         }
     }
 
-    /// Has tests know of this transaction, and decide about its commit.
+    /// Has tests know of this transaction, stop at its statements and decide about its commit.
     #[cfg(feature = "faults")]
-    pub(super) fn watched(self, faults: &super::faults::Faults) -> Self {
-        Self { watch: Some(faults.watch()), ..self }
+    pub(super) fn watched(self, faults: &super::Faults, writes: bool) -> Self {
+        Self { watch: Some(super::faults::Watch::new(faults, writes)), ..self }
+    }
+
+    #[cfg(feature = "faults")]
+    async fn step(&self) {
+        if let Some(watch) = &self.watch {
+            watch.step().await;
+        }
     }
 
     /// The instant this transaction stands for; SQL never asks a clock.

@@ -97,6 +97,21 @@ struct Behaviour {
     /// Receipts that come late, so that later ones overtake them
     #[arg(long, value_name = "SHARE")]
     share_receipt_late: Option<f64>,
+    /// How late these are
+    #[arg(long, value_name = "MS")]
+    receipt_late_ms: Option<u64>,
+    /// Receipts sent before the one they should follow
+    #[arg(long, value_name = "SHARE")]
+    share_receipt_swapped: Option<f64>,
+    /// Texts show in the list only so long after they were accepted
+    #[arg(long, value_name = "MS")]
+    listing_lag_ms: Option<u64>,
+    /// Accepted texts wait so long before they leave
+    #[arg(long, value_name = "MS")]
+    queue_delay_ms: Option<u64>,
+    /// Answered 401, as if the credentials were revoked
+    #[arg(long, value_name = "SHARE")]
+    share_401: Option<f64>,
 }
 
 impl Behaviour {

@@ -148,8 +148,12 @@ pub fn plain(view: &View) -> String {
         0 => String::new(),
         held => format!(", {held} held"),
     };
+    let unknown = match &status.unknown {
+        Some(unknown) => format!("; {unknown}"),
+        None => String::new(),
+    };
     format!(
-        "{state} {}% of {}: {}; {pace}{available} credits left{held}",
+        "{state} {}% of {}: {}; {pace}{available} credits left{held}{unknown}",
         percent(&status.counts),
         status.counts.total,
         told.join(", "),
@@ -197,11 +201,13 @@ impl Live {
         let share = percent(&status.counts);
         bar_row.set_message(format!("  {}  {share} %", bar(&status.counts, cells)));
         legend_row.set_message(format!("  {}", legend(&status.counts)));
+        let unknown = status.unknown.as_ref().map(|unknown| format!("; {unknown}"));
         money.set_message(format!(
-            "  {} left, {} held, {} spent",
+            "  {} left, {} held, {} spent{}",
             strong(credits(view.available)),
             count(status.credits.reserved),
             count(status.credits.spent),
+            unknown.unwrap_or_default(),
         ));
         Ok(())
     }

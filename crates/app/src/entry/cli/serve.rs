@@ -136,6 +136,15 @@ fn greeting(app: &App) -> Vec<String> {
         }
         (None, None) => {}
     }
+    for held in app.desk.routes.standings(app.clock.now()) {
+        if let Some(reason) = held.reason {
+            sentences.push(format!(
+                "{} {}: {reason}.",
+                strong("Nothing is sent by the carrier").for_stderr(),
+                held.carrier
+            ));
+        }
+    }
     if settings.operator_key.is_none() {
         sentences.push(
             "No operator key is set: accounts are made with `ledgerline account create`; set \

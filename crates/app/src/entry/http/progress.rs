@@ -137,10 +137,13 @@ fn sentence(campaign: &CampaignStatus, wallet: &WalletOut) -> String {
         }
         "pausing" => "Pausing: texts on the wire are still being answered.".to_owned(),
         "paused" => paused(campaign, wallet),
-        "draining" => format!(
-            "Every recipient was taken up; {} still wait for their time or for an answer.",
-            grouped(waiting)
-        ),
+        "draining" => match &campaign.unknown {
+            Some(unknown) => format!("Every recipient was taken up; {unknown}."),
+            None => format!(
+                "Every recipient was taken up; {} still wait for their time or for an answer.",
+                grouped(waiting)
+            ),
+        },
         "completed" => completed(counts),
         "canceling" => "Canceling: texts on the wire are still being answered.".to_owned(),
         "canceled" => format!(

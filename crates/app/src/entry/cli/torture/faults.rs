@@ -114,10 +114,15 @@ pub fn weather(dice: &dyn Dice) -> Knobs {
         share_hang: share(1) / 3.0,
         share_hang_after: share(1) / 3.0,
         share_truncate: share(3),
+        // Less than a text may wait there, and less than its absence takes to be proven.
+        queue_delay_ms: dice.below(800),
+        listing_lag_ms: dice.below(1500),
         receipt_delay_ms: 10 + dice.below(400),
         share_receipt_twice: share(30),
         share_receipt_lost: if one_in(dice, 8) { 1.0 } else { share(20) },
         share_receipt_late: share(30),
+        receipt_late_ms: 1 + dice.below(5000),
+        share_receipt_swapped: share(20),
         ..Knobs::default()
     };
     if calm { fair_weather() } else { knobs }
@@ -158,8 +163,9 @@ mod tests {
         let skies: Vec<Knobs> = (0..200).map(|_| weather(&dice)).collect();
         let fair = serde_json::to_value(fair_weather()).expect("JSON");
         let names = fair.as_object().expect("an object").keys();
-        // A text that fails at the carrier is no matter of what a crash may do.
-        let unused = ["share_undelivered", "share_failed", "receipts", "receipt_retry_secs"];
+        // Refused credentials and failed texts are no matter of crashes.
+        let unused =
+            ["share_401", "share_undelivered", "share_failed", "receipts", "receipt_retry_secs"];
         for name in names.filter(|name| !unused.contains(&name.as_str())) {
             let differs =
                 |sky: &Knobs| serde_json::to_value(sky).expect("JSON")[name] != fair[name];

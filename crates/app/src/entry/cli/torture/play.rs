@@ -179,6 +179,7 @@ async fn play(
     tokio::try_join!(settle(rig, &scene), board.follow(&scene, "settling"))?;
     board.leave()?;
 
+    rig.prepare_to_read().await?;
     let told = scene.told.take();
     let found = evidence::gather(&scene, &told, rig.database_url(), &rig.carrier_api()).await?;
     let verdict = verdict::judge(&found);

@@ -12,7 +12,6 @@ use cluster::Cluster;
 use data_encoding::HEXLOWER;
 use domain::seam::Dice;
 use serde::Serialize;
-use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
 use twilio::sandbox::Knobs;
@@ -25,9 +24,10 @@ use crate::seam::SystemDice;
 const SID: &str = "AC0123456789abcdef0123456789abcdef";
 const TOKEN: &str = "the token of the torture";
 const SENDER: &str = "+15005550006";
-/// A process that does not take connections by then never will.
+/// A process that does not answer by then never will.
 const START_MAX: Duration = Duration::from_secs(90);
 const LOOK: Duration = Duration::from_millis(5);
+const LOOK_MAX: Duration = Duration::from_secs(2);
 /// A server that ends at once is started again after this pause, as a supervisor does.
 const RESTART_PAUSE: Duration = Duration::from_millis(100);
 /// Ports are taken from here on, up to where the system's own choice begins: no connection may
@@ -69,7 +69,9 @@ pub struct Rig {
     operator_key: String,
     segments_per_second: u32,
     knobs: Knobs,
-    /// How often the server ended although nobody killed it.
+    server_was_up: bool,
+    /// How often the server ended although nobody killed it and it was serving already. One that
+    /// finds no database at its start ends, and is started again, in good order.
     pub ended_by_itself: u64,
 }
 
@@ -100,6 +102,7 @@ impl Rig {
             operator_key: operator_key(),
             segments_per_second,
             knobs: fair_weather(),
+            server_was_up: false,
             ended_by_itself: 0,
         })
     }
@@ -158,11 +161,11 @@ impl Rig {
         }
     }
 
-    /// Waits until everything takes connections; starts the server again if it ended by itself.
+    /// Waits until everything answers; starts the server again if it ended by itself.
     pub async fn await_up(&mut self) -> Result {
         self.keep_up().await?;
         let until = Instant::now() + START_MAX;
-        while !is_listening(self.carrier_port).await {
+        while !answers(&self.carrier_api(), "/sandbox/summary").await {
             let ended = self.carrier.as_mut().is_none_or(|one| !matches!(one.try_wait(), Ok(None)));
             if ended || Instant::now() > until {
                 return Err(self.does_not_start("carrier"));
@@ -170,13 +173,14 @@ impl Rig {
             sleep(LOOK).await;
         }
         self.tell_knobs().await?;
-        while !is_listening(self.server_port).await {
+        while !answers(&self.operator_api(), "/healthz").await {
             self.keep_up().await?;
             if Instant::now() > until {
                 return Err(self.does_not_start("server"));
             }
             sleep(LOOK).await;
         }
+        self.server_was_up = true;
         Ok(())
     }
 
@@ -186,7 +190,7 @@ impl Rig {
         if self.server.as_mut().is_some_and(lives) {
             return Ok(());
         }
-        self.ended_by_itself += 1;
+        self.ended_by_itself += u64::from(self.server_was_up);
         sleep(RESTART_PAUSE).await;
         self.start_server()
     }
@@ -213,6 +217,11 @@ impl Rig {
         tokio::join!(end(&mut self.server), end(&mut self.carrier));
     }
 
+    /// Has a database server learn how many rows there are, before all of them are read.
+    pub async fn prepare_to_read(&mut self) -> Result {
+        self.order_cluster(|cluster| cluster::query(cluster.url(), "analyze")).await
+    }
+
     /// Keeps a copy of a database that would go with its server.
     pub fn keep_database(&self) -> std::io::Result<()> {
         match &self.cluster {
@@ -236,6 +245,7 @@ impl Rig {
             .env("TWILIO_PHONE_NUMBER", SENDER)
             .env("TWILIO_API_BASE", format!("http://127.0.0.1:{}", self.carrier_port));
         self.server = Some(spawn(&mut command)?);
+        self.server_was_up = false;
         Ok(())
     }
 
@@ -317,8 +327,10 @@ async fn start_cluster() -> Result<Cluster> {
     started.map_err(|error| failed(error.to_string()))
 }
 
-async fn is_listening(port: u16) -> bool {
-    TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok()
+/// A process takes connections before it answers.
+async fn answers(api: &Api, path: &str) -> bool {
+    let answer = api.ask(&Ask::get(path), LOOK_MAX).await;
+    answer.is_some_and(|answer| answer.status == 200)
 }
 
 fn find_program(name: &str) -> Option<PathBuf> {

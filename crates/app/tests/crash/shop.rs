@@ -1,0 +1,309 @@
+//! An account with a server process that can die, and what is done around it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use domain::campaign::State;
+use domain::ids::{AccountId, Incarnation, MessageId, StreamId};
+use domain::lanes::Lane;
+use domain::permit::Consent;
+use domain::rates::SenderKind;
+use domain::seam::Clock;
+use ledgerline::delivery::bounds::Bounds;
+use ledgerline::delivery::claim::{Claimant, Piece};
+use ledgerline::delivery::dispatch::{Desk, dispatch};
+use ledgerline::delivery::pace::Paces;
+use ledgerline::delivery::routes::{Line, Routes};
+use ledgerline::delivery::senders::From;
+use ledgerline::delivery::throttle::Throttles;
+use ledgerline::delivery::wire_log::WireLogs;
+use ledgerline::delivery::worker::{Piecework, Place, claim_piece};
+use ledgerline::delivery::{reconcile, stages, takeover};
+use ledgerline::flow::accounts::{self, AccountIn};
+use ledgerline::flow::campaigns::{self, AudienceIn, CampaignIn, Wish};
+use ledgerline::flow::contacts::{Source, Word, keep_words};
+use ledgerline::flow::messages::{self, Asking, MessageIn, Taken};
+use ledgerline::flow::{Refusal, timer};
+use store::sweep;
+
+use crate::town::Town;
+
+/// Phones of one shop.
+const PHONES: usize = 10;
+const LEASE: Duration = Duration::from_secs(30);
+/// A lease and the grace of a takeover.
+const LEASE_IS_OVER: Duration = Duration::from_secs(46);
+/// Texts of one chunk, and on the wire at once: few, so that six texts take several of each.
+const CHUNK_TEXTS_MAX: i64 = 4;
+const WINDOW_MAX: usize = 2;
+/// What is looked at again and again must come to rest within so many looks.
+const LOOKS_MAX: usize = 200;
+
+/// What the next process knows of one that died.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// It is dead for sure, and its wire logs are there.
+    Proven,
+    /// It left no trace; only its leases are over.
+    Assumed,
+}
+
+impl fmt::Display for Death {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Proven => "",
+            Self::Assumed => ", without a trace of the dead process",
+        })
+    }
+}
+
+/// An account in a town, and the process that serves it.
+pub struct Shop<'a> {
+    pub town: &'a Town,
+    pub account: AccountId,
+    pub death: Death,
+    /// Credits it was given.
+    pub granted: Cell<i64>,
+    number: usize,
+    wires: PathBuf,
+    process: RefCell<Option<Arc<Desk>>>,
+}
+
+pub fn sender() -> From {
+    From { kind: SenderKind::ShortCode, address: "72345".to_owned(), segments_per_second: 100_000 }
+}
+
+fn bounds() -> Bounds {
+    let mut bounds = Bounds::default();
+    (bounds.transit, bounds.margin) = (Duration::from_secs(10), Duration::from_secs(10));
+    for &lane in Lane::ALL {
+        bounds.set_validity(lane, Duration::from_secs(10));
+    }
+    bounds
+}
+
+impl<'a> Shop<'a> {
+    pub async fn open(town: &'a Town, number: usize, death: Death) -> Self {
+        let wanted: AccountIn = serde_json::from_value(serde_json::json!({
+            "name": "Corner Clinic", "timezone": "America/New_York", "country": "US",
+            "quiet_hours": null,
+        }))
+        .expect("well-formed");
+        let mut tx = town.db.begin().await.expect("begins");
+        let account = accounts::open_account(&mut tx, &*town.dice, &wanted).await.expect("opens");
+        tx.commit().await.expect("commits");
+        let wires = town.home.path().join(number.to_string());
+        let (granted, process) = (Cell::new(0), RefCell::default());
+        let shop = Self { town, account: account.id, death, granted, number, wires, process };
+        shop.boot();
+        shop
+    }
+
+    /// Starts a process.
+    fn boot(&self) {
+        let incarnation = Incarnation::new(self.town.clock.now(), &*self.town.dice);
+        let line = Line::new("primary", self.town.carrier.clone(), None, 64);
+        let desk = Desk {
+            db: self.town.db.clone(),
+            clock: self.town.clock.clone(),
+            dice: self.town.dice.clone(),
+            routes: Routes::new(vec![line]),
+            bounds: bounds(),
+            poll_after: Duration::from_secs(900),
+            witness: None,
+            secret: self.town.secret.clone(),
+            public_url: Some("https://texts.example.com".to_owned()),
+            throttles: Throttles::default(),
+            paces: Paces::default(),
+            wire_logs: WireLogs::open(&self.wires, incarnation).expect("opens"),
+            claimant: Claimant {
+                owner: incarnation,
+                lease: LEASE,
+                installation_sender: Some(sender()),
+                texts_max: CHUNK_TEXTS_MAX,
+                window_max: WINDOW_MAX,
+            },
+            stopping: AtomicBool::new(false),
+        };
+        *self.process.borrow_mut() = Some(Arc::new(desk));
+    }
+
+    /// The process that runs.
+    pub fn desk(&self) -> Arc<Desk> {
+        Arc::clone(self.process.borrow().as_ref().expect("one always runs"))
+    }
+
+    /// The process ends as by `kill -9`, and another one begins.
+    pub fn die(&self) {
+        let desk = self.process.take().expect("one always runs");
+        let traces = self.wires.join(desk.incarnation().to_string());
+        // A killed process tidies nothing up; one whose directory is not bare does not either.
+        std::fs::write(traces.join("killed"), "").expect("writes");
+        let desk = Arc::into_inner(desk).expect("nothing of the dead process goes on");
+        drop(desk);
+        if self.death == Death::Assumed {
+            std::fs::remove_dir_all(traces).expect("removes");
+            self.town.clock.advance(LEASE_IS_OVER);
+        }
+        self.boot();
+    }
+
+    pub fn phone(&self, n: usize) -> String {
+        assert!(n < PHONES, "a shop has {PHONES} phones");
+        let n = self.number * PHONES + n;
+        format!("+1312{}{:04}", 200 + n / 10_000, n % 10_000)
+    }
+
+    pub fn phones(&self) -> impl Iterator<Item = String> {
+        (0..PHONES).map(|n| self.phone(n))
+    }
+
+    pub async fn credits(&self, amount: i64) {
+        let key = format!("first {amount}");
+        let mut tx = self.town.db.begin().await.expect("begins");
+        accounts::adjust_credits(&mut tx, self.account, &key, amount, "operator", "for the test")
+            .await
+            .expect("moves");
+        tx.commit().await.expect("commits");
+        self.granted.set(self.granted.get() + amount);
+    }
+
+    /// The first `count` phones as contacts that want texts, and a credit for each.
+    pub async fn people(&self, count: usize) {
+        let word = |phone| Word {
+            phone,
+            name: None,
+            timezone: None,
+            tags: Vec::new(),
+            fields: BTreeMap::new(),
+            consent: Some(Consent::OptedIn),
+            blocked: None,
+        };
+        let words: Vec<Word> = self.phones().take(count).map(word).collect();
+        let source =
+            Source { name: "test", actor: "test", evidence: "a form", may_opt_in_again: true };
+        let mut tx = self.town.db.begin().await.expect("begins");
+        let kept = keep_words(&mut tx, &*self.town.dice, self.account, &words, source).await;
+        kept.expect("keeps");
+        tx.commit().await.expect("commits");
+        self.credits(i64::try_from(count).expect("few")).await;
+    }
+
+    /// A campaign to every contact, sealed and running.
+    pub async fn campaign(&self, body: &str) -> StreamId {
+        let wanted = CampaignIn {
+            name: "Spring".to_owned(),
+            category: "marketing".to_owned(),
+            body: body.to_owned(),
+            audience: AudienceIn { all: Some(true), ..AudienceIn::default() },
+            sender_id: None,
+            starts_at: None,
+            resume_when_funded: false,
+        };
+        let mut tx = self.town.db.begin().await.expect("begins");
+        let campaign = campaigns::create(&mut tx, &*self.town.dice, self.account, &wanted).await;
+        let id = campaign.expect("creates").id;
+        campaigns::wish(&mut tx, self.account, id, Wish::Start).await.expect("starts");
+        tx.commit().await.expect("commits");
+        assert!(timer::look(&self.desk(), true).await.expect("seals"));
+        id
+    }
+
+    /// Asks something of a campaign, as its page does.
+    pub async fn wish(&self, id: StreamId, wish: Wish) -> Result<State, Refusal> {
+        let mut tx = self.town.db.begin().await?;
+        let state = campaigns::wish(&mut tx, self.account, id, wish).await?;
+        tx.commit().await?;
+        Ok(state)
+    }
+
+    /// A text as the API checks it.
+    pub async fn checked(&self, to: &str, body: &str, key: Option<&str>) -> messages::Intake {
+        let wanted: MessageIn = serde_json::from_value(serde_json::json!({
+            "to": to, "context": "message.notification", "body": body,
+        }))
+        .expect("well-formed");
+        let key = key.map(|key| messages::RequestKey { key: key.to_owned(), hash: [7; 32] });
+        let sender = sender();
+        let asking = Asking {
+            account: self.account,
+            installation_sender: Some(&sender),
+            magic_allowed: true,
+        };
+        messages::check(&self.town.db, asking, &wanted, key).await.expect("a good text")
+    }
+
+    /// Takes one text in.
+    pub async fn text(&self, to: &str, body: &str) -> MessageId {
+        let intake = self.checked(to, body, None).await;
+        match messages::take_batch(&self.town.db, vec![intake]).await.pop() {
+            Some(Ok(Taken::New(taken))) => taken.id,
+            other => panic!("not taken in: {other:?}"),
+        }
+    }
+
+    /// Does what a server does by itself until there is nothing left to do now.
+    pub async fn settle_down(&self) {
+        let desk = self.desk();
+        for _ in 0..LOOKS_MAX {
+            let work = self.work().await;
+            let mut is_busy = work.timer && timer::look(&desk, true).await.expect("looks");
+            for (account, stream) in work.abandoned {
+                let taken = takeover::take_over_stream(&desk, account, stream, |_| false).await;
+                taken.expect("takes over");
+                is_busy = true;
+            }
+            for (account, stream) in work.moving {
+                let mut tx = self.town.db.begin().await.expect("begins");
+                stages::advance(&mut tx, account, stream).await.expect("advances");
+                tx.commit().await.expect("commits");
+            }
+            for (place, piece) in work.pieces {
+                match claim_piece(&desk, place, piece).await.expect("claims") {
+                    Piecework::Nothing => {}
+                    Piecework::Decided => is_busy = true,
+                    Piecework::Chunk(claimed, log) => {
+                        is_busy = true;
+                        dispatch(Arc::clone(&desk), place.0, place.1, *claimed, log).await;
+                    }
+                }
+            }
+            is_busy = is_busy || reconcile::look(&desk).await.expect("looks") > 0;
+            if !is_busy {
+                return;
+            }
+        }
+        panic!("the server never comes to rest");
+    }
+
+    /// What there is to do, found as the worker and the timer find it.
+    async fn work(&self) -> Work {
+        let mut tx = self.town.db.read().await.expect("reads");
+        let mut waiting = Vec::new();
+        for states in [[State::Sealing; 2], [State::Scheduled, State::Paused]] {
+            waiting.extend(sweep::streams_in(&mut tx, states, 100).await.expect("reads"));
+        }
+        let mut moving = Vec::new();
+        for states in [[State::Pausing, State::Canceling], [State::Draining; 2]] {
+            moving.extend(sweep::streams_in(&mut tx, states, 100).await.expect("reads"));
+        }
+        let due = sweep::streams_with_due(&mut tx, 100).await.expect("reads");
+        let due = due.into_iter().map(|place| (place, Piece::Due));
+        let next = sweep::streams_with_texts(&mut tx, 100).await.expect("reads");
+        let next = next.into_iter().map(|place| (place, Piece::Next));
+        let abandoned = sweep::streams_with_open_chunks(&mut tx, 100).await.expect("reads");
+        Work { timer: !waiting.is_empty(), moving, pieces: due.chain(next).collect(), abandoned }
+    }
+}
+
+struct Work {
+    timer: bool,
+    moving: Vec<Place>,
+    pieces: Vec<(Place, Piece)>,
+    abandoned: Vec<Place>,
+}
