@@ -26,6 +26,7 @@ use store::{Db, Result, accounts, chunks, consents, streams};
 use super::bounds::Bounds;
 use super::carrier::{Outgoing, Witness};
 use super::claim::{Claimant, Claimed};
+use super::conversations::Conversations;
 use super::gate::Permit;
 use super::outcomes;
 use super::pace::Paces;
@@ -58,6 +59,8 @@ pub struct Desk {
     pub public_url: Option<String>,
     /// The pace of each sender.
     pub throttles: Throttles,
+    /// Who is being texted, so that conversations keep their order.
+    pub conversations: Conversations,
     /// How fast texts are accepted, for people to look at.
     pub paces: Paces,
     /// What was handed to sockets.
@@ -81,7 +84,6 @@ impl Desk {
         self.claimant.owner
     }
 }
-
 
 /// Why a run takes up no more texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -353,7 +355,12 @@ impl Run {
         let (log, leash) = (self.log.clone(), Arc::clone(&self.leash));
         let from = self.claimed.from.clone();
         let message = MessageId { account: self.account, stream: self.stream, ord: permit.ord() };
+        let joins = self.stream.is_endless();
+        let turn = joins.then(|| desk.conversations.join(self.account, permit.phone()));
         Box::pin(async move {
+            if let Some(turn) = &turn {
+                turn.come().await;
+            }
             let lane = message.stream.lane();
             let report = |fact| Report::new(permit.ord(), permit.attempt(), fact);
             sit_out(&desk, &from).await;
@@ -392,7 +399,7 @@ impl Run {
             };
             let mark = Box::new(move || log.note(index));
             let outcome = way.line.carrier.send(text, mark).await;
-            outcomes::report(&desk, &way, message, permit.attempt(), now, outcome)
+            outcomes::report(&desk, &way, message, &permit, now, outcome)
         })
     }
 

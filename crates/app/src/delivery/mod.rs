@@ -10,6 +10,7 @@
 pub mod bounds;
 pub mod carrier;
 pub mod claim;
+pub mod conversations;
 pub mod dispatch;
 pub mod gate;
 pub mod integrity;

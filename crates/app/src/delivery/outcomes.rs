@@ -11,6 +11,7 @@ use domain::permit::Rule;
 use twilio::outcome::{NotSentReason, Outcome};
 
 use super::dispatch::Desk;
+use super::gate::Permit;
 use super::record::{Lost, Report};
 use super::routes::Way;
 
@@ -19,16 +20,18 @@ pub fn report(
     desk: &Desk,
     way: &Way<'_>,
     message: MessageId,
-    attempt: u16,
+    permit: &Permit,
     since: Instant,
     outcome: Outcome,
 ) -> Report {
     let now = desk.clock.now();
+    let attempt = permit.attempt();
     let report = |fact| Report::new(message.ord, attempt, fact);
     let answered = Call::Answered { took: now.since(since) };
     let report = match outcome {
-        Outcome::Accepted { sid, .. } => {
+        Outcome::Accepted { sid, segments, .. } => {
             desk.routes.note(way, now, answered);
+            compare(way, message, permit, segments);
             Report { sid: Some(sid.to_string()), ..report(Fact::Accepted) }
         }
         Outcome::Rejected { code, http, message } => {
@@ -60,6 +63,19 @@ pub fn report(
         sid = report.sid, code = report.code, "a call ended"
     );
     report
+}
+
+/// The customer pays as quoted. When the carrier counts other segments, the difference is a cost
+/// of the house and an alarm (CORE B27), never a second debit.
+fn compare(way: &Way<'_>, message: MessageId, permit: &Permit, counted: Option<u32>) {
+    let Some(counted) = counted.filter(|counted| *counted != permit.segments()) else { return };
+    metrics::counter!("ledgerline_segments_differ_total", "carrier" => way.line.name.clone())
+        .increment(u64::from(counted.abs_diff(permit.segments())));
+    tracing::error!(
+        component = "dispatch", account = %message.account, campaign = %message.stream,
+        message = %message, carrier = way.line.name, counted, priced = permit.segments(),
+        "the carrier counts other segments than were priced"
+    );
 }
 
 /// The carrier's own refusal.

@@ -19,6 +19,7 @@ use super::carriers::{self, installation_sender, sandbox_record, start_sandbox};
 use super::settings::Settings;
 use crate::delivery::carrier::Witness;
 use crate::delivery::claim::Claimant;
+use crate::delivery::conversations::Conversations;
 use crate::delivery::dispatch::Desk;
 use crate::delivery::pace::Paces;
 use crate::delivery::receipts::{self, Receipts};
@@ -113,6 +114,7 @@ impl App {
             secret: secret.clone(),
             public_url: Some(public_url.clone()),
             throttles: Throttles::default(),
+            conversations: Conversations::default(),
             paces: Paces::default(),
             wire_logs: WireLogs::open(&state_dir(&settings, &db), incarnation)?,
             claimant,

@@ -90,6 +90,11 @@ impl FakeCarrier {
         self.record().fates.insert(phone.to_owned(), fates.iter().copied().collect());
     }
 
+    /// The bytes of a text to this phone are handed over.
+    pub fn begin(&self, phone: &str) {
+        *self.record().begun.entry(phone.to_owned()).or_default() += 1;
+    }
+
     /// Texts to this phone whose bytes were handed over, whatever became of them.
     pub fn begun(&self, phone: &str) -> usize {
         self.record().begun.get(phone).copied().unwrap_or(0)
@@ -123,7 +128,7 @@ impl FakeCarrier {
             return Outcome::NotSent { reason };
         }
         mark().expect("the wire log can be written");
-        *self.record().begun.entry(text.to.to_owned()).or_default() += 1;
+        self.begin(text.to);
         let may_arrive = matches!(fate, Fate::Taken | Fate::Unheard);
         let mut on_wire = OnWire { carrier: self, text, may_arrive };
         self.faults.step().await;

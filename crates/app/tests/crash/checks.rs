@@ -66,18 +66,18 @@ const OPEN: [State; 3] = [State::Deferred, State::Reserved, State::Unknown];
 
 impl Shop<'_> {
     /// Lets the server do all it has to, and time pass, until every text has its final state. What
-    /// must hold in between is checked at every rest.
-    pub async fn to_the_end(&self) {
-        self.settle_down().await;
-        self.assert_audit().await;
+    /// must hold in between is checked at every rest, and all of it at the end.
+    pub async fn finish(&self) {
         for _ in 0..STEPS_MAX {
+            self.settle_down().await;
             let standing = self.standing().await;
             standing.assert_at_rest();
             if standing.is_final() {
+                self.assert_audit().await;
+                self.assert_sound(&standing).await;
                 return;
             }
             self.town.clock.advance(STEP);
-            self.settle_down().await;
         }
         panic!("it never ends: {:?}", self.picture().await);
     }
@@ -132,23 +132,19 @@ impl Shop<'_> {
         Picture { books: standing.books, seq: standing.seq, rows }
     }
 
-    pub async fn assert_audit(&self) {
+    async fn assert_audit(&self) {
         let found = audit::audit(&self.town.db, self.account).await.expect("audits");
         assert!(found.ok, "{:#?}", found.checks);
     }
 
-    /// At the end: the carrier's record and ours say the same, and so do the books.
-    pub async fn assert_sound(&self) {
-        self.assert_audit().await;
-        let standing = self.standing().await;
-        standing.assert_at_rest();
-        assert!(standing.is_final());
+    /// The carrier's record and ours say the same, and so do the books.
+    async fn assert_sound(&self, standing: &Standing) {
         for one in &standing.streams {
             assert!((0..=one.total).contains(&one.position), "{one:?}");
         }
         let mut meant: BTreeMap<String, usize> = BTreeMap::new();
         let (mut ours, mut charged) = (BTreeSet::new(), 0);
-        for row in self.rows(&standing).await {
+        for row in self.rows(standing).await {
             let state = State::parse(row.state).expect("every text was decided");
             assert!(!OPEN.contains(&state), "not final: {row:?}");
             assert_eq!(state.is_taken(), row.sid.is_some(), "{row:?}");

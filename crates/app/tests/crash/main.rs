@@ -4,6 +4,11 @@
 
 mod carrier;
 mod checks;
+mod control;
+mod handover;
+mod intake;
+mod news;
+mod search;
 mod sending;
 mod shop;
 mod town;

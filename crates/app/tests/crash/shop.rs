@@ -119,6 +119,7 @@ impl<'a> Shop<'a> {
             secret: self.town.secret.clone(),
             public_url: Some("https://texts.example.com".to_owned()),
             throttles: Throttles::default(),
+            conversations: ledgerline::delivery::conversations::Conversations::default(),
             paces: Paces::default(),
             wire_logs: WireLogs::open(&self.wires, incarnation).expect("opens"),
             claimant: Claimant {
@@ -151,6 +152,19 @@ impl<'a> Shop<'a> {
             self.town.clock.advance(LEASE_IS_OVER);
         }
         self.boot();
+    }
+
+    /// Another process begins, to which the one that runs seems dead. The one that runs.
+    pub fn outlive(&self) -> Arc<Desk> {
+        let zombie = self.desk();
+        self.town.clock.advance(LEASE_IS_OVER);
+        self.boot();
+        zombie
+    }
+
+    /// Which shop of the town it is.
+    pub const fn number(&self) -> usize {
+        self.number
     }
 
     pub fn phone(&self, n: usize) -> String {
@@ -250,29 +264,12 @@ impl<'a> Shop<'a> {
     /// Does what a server does by itself until there is nothing left to do now.
     pub async fn settle_down(&self) {
         let desk = self.desk();
+        for (account, stream) in self.abandoned().await {
+            let taken = takeover::take_over_stream(&desk, account, stream, |_| false).await;
+            taken.expect("takes over");
+        }
         for _ in 0..LOOKS_MAX {
-            let work = self.work().await;
-            let mut is_busy = work.timer && timer::look(&desk, true).await.expect("looks");
-            for (account, stream) in work.abandoned {
-                let taken = takeover::take_over_stream(&desk, account, stream, |_| false).await;
-                taken.expect("takes over");
-                is_busy = true;
-            }
-            for (account, stream) in work.moving {
-                let mut tx = self.town.db.begin().await.expect("begins");
-                stages::advance(&mut tx, account, stream).await.expect("advances");
-                tx.commit().await.expect("commits");
-            }
-            for (place, piece) in work.pieces {
-                match claim_piece(&desk, place, piece).await.expect("claims") {
-                    Piecework::Nothing => {}
-                    Piecework::Decided => is_busy = true,
-                    Piecework::Chunk(claimed, log) => {
-                        is_busy = true;
-                        dispatch(Arc::clone(&desk), place.0, place.1, *claimed, log).await;
-                    }
-                }
-            }
+            let mut is_busy = self.send(&desk).await;
             is_busy = is_busy || reconcile::look(&desk).await.expect("looks") > 0;
             if !is_busy {
                 return;
@@ -281,29 +278,47 @@ impl<'a> Shop<'a> {
         panic!("the server never comes to rest");
     }
 
-    /// What there is to do, found as the worker and the timer find it.
-    async fn work(&self) -> Work {
+    /// Streams from which somebody seems to send.
+    async fn abandoned(&self) -> Vec<Place> {
         let mut tx = self.town.db.read().await.expect("reads");
-        let mut waiting = Vec::new();
-        for states in [[State::Sealing; 2], [State::Scheduled, State::Paused]] {
-            waiting.extend(sweep::streams_in(&mut tx, states, 100).await.expect("reads"));
-        }
+        sweep::streams_with_open_chunks(&mut tx, 100).await.expect("reads")
+    }
+
+    /// One look of the worker's; whether it found something.
+    async fn send(&self, desk: &Arc<Desk>) -> bool {
+        let mut tx = self.town.db.read().await.expect("reads");
+        let due = sweep::streams_with_due(&mut tx, 100).await.expect("reads");
+        let next = sweep::streams_with_texts(&mut tx, 100).await.expect("reads");
         let mut moving = Vec::new();
         for states in [[State::Pausing, State::Canceling], [State::Draining; 2]] {
             moving.extend(sweep::streams_in(&mut tx, states, 100).await.expect("reads"));
         }
-        let due = sweep::streams_with_due(&mut tx, 100).await.expect("reads");
+        drop(tx);
+        for (account, stream) in moving {
+            let mut tx = self.town.db.begin().await.expect("begins");
+            stages::advance(&mut tx, account, stream).await.expect("advances");
+            tx.commit().await.expect("commits");
+        }
         let due = due.into_iter().map(|place| (place, Piece::Due));
-        let next = sweep::streams_with_texts(&mut tx, 100).await.expect("reads");
         let next = next.into_iter().map(|place| (place, Piece::Next));
-        let abandoned = sweep::streams_with_open_chunks(&mut tx, 100).await.expect("reads");
-        Work { timer: !waiting.is_empty(), moving, pieces: due.chain(next).collect(), abandoned }
+        let mut is_busy = false;
+        for (place, piece) in due.chain(next).collect::<Vec<(Place, Piece)>>() {
+            match claim_piece(desk, place, piece).await.expect("claims") {
+                Piecework::Nothing => {}
+                Piecework::Decided => is_busy = true,
+                Piecework::Chunk(claimed, log) => {
+                    is_busy = true;
+                    dispatch(Arc::clone(desk), place.0, place.1, *claimed, log).await;
+                }
+            }
+        }
+        is_busy
     }
-}
 
-struct Work {
-    timer: bool,
-    moving: Vec<Place>,
-    pieces: Vec<(Place, Piece)>,
-    abandoned: Vec<Place>,
+    /// Takes over what another process left of a stream.
+    pub async fn take_over(&self, stream: StreamId) {
+        let desk = self.desk();
+        let taken = takeover::take_over_stream(&desk, self.account, stream, |_| false);
+        taken.await.expect("takes over");
+    }
 }

@@ -114,7 +114,7 @@ async fn receipts_in_disorder_and_twice_change_nothing_more(engine: Engine) {
     let process = shop.start();
     let id = shop.campaign("Hello there", false).await;
     shop.wait_state(id, State::Completed).await;
-    let last = |one: &crate::harness::Accepted| match one.sid.as_bytes()[33] {
+    let last = |one: &crate::carrier::Accepted| match one.sid.as_bytes()[33] {
         b'0'..=b'3' => Some((Receipt::Undelivered, 30005)),
         b'4' => Some((Receipt::Failed, 30008)),
         _ => Some((Receipt::Delivered, 0)),

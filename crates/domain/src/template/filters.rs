@@ -14,7 +14,8 @@ use super::{AT, Hole, RenderContext};
 use crate::instant::Instant;
 
 /// Every filter, for the message about an unknown one.
-pub(super) const NAMES: &str = "date, time, relative, upper, lower, title, first_word or default";
+pub(super) const NAMES: &str =
+    "date, time, relative, upper, lower, title, first_word, shorten or default";
 
 /// A value that a date filter cannot read; travels as the source of minijinja's error.
 #[derive(Debug, Error)]
@@ -30,6 +31,9 @@ pub(super) fn register(environment: &mut Environment<'static>) {
     environment.add_filter("lower", |value: &Value| words(value, str::to_lowercase));
     environment.add_filter("title", |value: &Value| words(value, title));
     environment.add_filter("first_word", |value: &Value| words(value, first_word));
+    environment.add_filter("shorten", |value: &Value, most: usize| {
+        words(value, |text| shorten(text, most))
+    });
     environment.add_filter("default", default);
 }
 
@@ -65,6 +69,26 @@ fn title(text: &str) -> String {
 fn first_word(text: &str) -> String {
     text.split_whitespace().next().unwrap_or_default().to_owned()
 }
+
+/// At most `most` characters, ending at a word and with an ellipsis where something was left out.
+fn shorten(text: &str, most: usize) -> String {
+    let text = text.trim();
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(most.saturating_sub(ELLIPSIS.len()) + 1).collect();
+    let end = kept.rfind(char::is_whitespace).unwrap_or(0);
+    let whole = kept[..end].trim_end();
+    if whole.is_empty() {
+        // One long word is cut inside.
+        let room = most.saturating_sub(ELLIPSIS.len());
+        return text.chars().take(room).chain(ELLIPSIS.chars()).take(most).collect();
+    }
+    [whole, ELLIPSIS].concat()
+}
+
+/// Three full stops: the one character for them would make the text dearer.
+const ELLIPSIS: &str = "...";
 
 /// The day, such as `Sat, Nov 21`, with the year if it is not the present one; or by a `strftime`
 /// format.

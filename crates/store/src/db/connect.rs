@@ -10,6 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, PgConnection, PgPool, SqlitePool};
 
+use super::begin::begin;
 use super::{Engine, Error, Result, Tx};
 
 /// Below this version SQLite's write-ahead log can lose a reset race.
@@ -17,6 +18,8 @@ const SQLITE_VERSION_MIN: i64 = 3_051_003;
 /// Below this version PostgreSQL is not tested.
 const POSTGRES_VERSION_MIN: i64 = 150_000;
 const SQLITE_READERS: u32 = 4;
+const BEGIN_WRITING: &str = "begin";
+const BEGIN_READING: &str = "begin isolation level repeatable read, read only";
 const WAIT_MAX: Duration = Duration::from_secs(30);
 const FIRST_CONNECTION_MAX: Duration = Duration::from_secs(10);
 
@@ -107,7 +110,7 @@ impl Db {
             Pools::Sqlite { writer, .. } => {
                 Tx::sqlite(writer.begin_with("begin immediate").await?, now)
             }
-            Pools::Postgres(pool) => Tx::postgres(pool.begin().await?, now),
+            Pools::Postgres(pool) => Tx::postgres(begin(pool, BEGIN_WRITING).await?, now),
         };
         #[cfg(feature = "faults")]
         let tx = tx.watched(&self.faults, true);
@@ -119,10 +122,7 @@ impl Db {
         let now = self.clock.now();
         let tx = match &self.pools {
             Pools::Sqlite { readers, .. } => Tx::sqlite(readers.begin().await?, now),
-            Pools::Postgres(pool) => {
-                let text = "begin isolation level repeatable read, read only";
-                Tx::postgres(pool.begin_with(text).await?, now)
-            }
+            Pools::Postgres(pool) => Tx::postgres(begin(pool, BEGIN_READING).await?, now),
         };
         #[cfg(feature = "faults")]
         let tx = tx.watched(&self.faults, false);

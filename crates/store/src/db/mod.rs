@@ -4,6 +4,7 @@
 //! both engines with `$1` placeholders; where the engines truly differ, [`dialects`] holds the
 //! pair. [`Rows`] carries a whole batch into one statement, which names it `{rows}`.
 
+mod begin;
 mod connect;
 #[cfg(feature = "faults")]
 mod faults;

@@ -12,8 +12,12 @@ use domain::seam::VirtualClock;
 use store::{Db, Options};
 use testkit::Engine;
 
+/// A fixed time.
+pub fn clock() -> Arc<VirtualClock> {
+    Arc::new(VirtualClock::at(Instant(1_795_000_000_000_000)))
+}
+
 /// Opens an engine's database at a fixed time.
 pub async fn open(engine: &Engine) -> Db {
-    let clock = Arc::new(VirtualClock::at(Instant(1_795_000_000_000_000)));
-    Db::open(&Options::new(engine.url()), clock).await.expect("opens")
+    Db::open(&Options::new(engine.url()), clock()).await.expect("opens")
 }

@@ -1,13 +1,15 @@
 //! One text serves both engines, batches arrive whole, and refusals say what they are.
 
-use store::{Error, Rows};
+use store::{Db, Error, Options, Rows};
 use testkit::Engine;
+use testkit::crash::Fuse;
 
-use crate::open;
+use crate::{clock, open};
 
 testkit::both_engines!(
     a_batch_arrives_as_it_was_given,
     a_transaction_without_commit_leaves_no_trace,
+    a_transaction_nobody_waits_for_leaves_no_trace,
     a_second_row_with_the_same_key_is_told_apart,
 );
 
@@ -41,6 +43,26 @@ async fn a_transaction_without_commit_leaves_no_trace(engine: Engine) {
     let mut tx = db.read().await.expect("reads");
     let (n,): (i64,) = tx.one("select count(*) from rate", ()).await.expect("counts");
     assert_eq!(n, 0);
+}
+
+async fn a_transaction_nobody_waits_for_leaves_no_trace(engine: Engine) {
+    // One connection: the next transaction begins where the last one was given up.
+    let options = Options { connections_max: 1, ..Options::new(engine.url()) };
+    let db = Db::open(&options, clock()).await.expect("opens");
+    let mut added = 0;
+    for (writes, polls) in (0..100).map(|n| (n % 2 == 0, 1 + n / 2 % 5)) {
+        let begin = async { if writes { db.begin().await } else { db.read().await } };
+        drop(Fuse::of(polls).drive(begin, || false).await);
+        let mut tx = db.begin().await.expect("begins");
+        let text = "insert into rate (prefix, sender_kind, credits_per_segment, effective_from)
+                    values ('+', 'any', 1, $1)";
+        added += 1;
+        tx.execute(text, (added,)).await.expect("writes");
+        tx.commit().await.expect("commits");
+    }
+    let mut tx = db.read().await.expect("reads");
+    let (n,): (i64,) = tx.one("select count(*) from rate", ()).await.expect("counts");
+    assert_eq!(n, added);
 }
 
 async fn a_second_row_with_the_same_key_is_told_apart(engine: Engine) {

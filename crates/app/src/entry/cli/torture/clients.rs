@@ -16,28 +16,40 @@ use crate::entry::cli::failure::Result;
 
 /// Clients that send single texts at once.
 pub const TEXTERS: u64 = 3;
+/// A piece of credits pays at most such a part of the texts, but always some windows of them:
+/// within one window nothing can go wrong between two commits.
+const PIECES: u64 = 16;
+const PIECE_LEAST: u64 = 400;
 /// Of so many contacts one may opt out, so that most texts still leave.
 const CONTACTS_PER_OPT_OUT: usize = 20;
 
 /// Gives credits in random pieces, always fewer than the campaign could spend: it runs dry and is
-/// funded again all the time.
+/// funded again, over and over.
 pub async fn grant(scene: &Scene, seed: u64) -> Result {
     let dice = dice(seed, Role::Granter);
+    let pieces = u64::try_from(scene.contacts).unwrap_or(u64::MAX) / PIECES;
     let mut nth = 0;
     while !scene.over.get() {
-        let missing = due(scene.texts(), scene.share_done.get()) - scene.told.borrow().granted;
-        if let Ok(missing @ 1..) = u64::try_from(missing) {
-            nth += 1;
-            let piece = 1 + dice.below(missing * 3 / 2);
-            let piece = i64::try_from(piece).unwrap_or(i64::MAX);
+        nth += 1;
+        let piece = 1 + dice.below(pieces.max(PIECE_LEAST));
+        let piece = i64::try_from(piece).unwrap_or(i64::MAX);
+        while !scene.over.get() && !is_due(scene, piece) {
+            sleep(millis(&dice, 20, 100)).await;
+        }
+        if !scene.over.get() {
             scene.grant(piece, &format!("piece-{nth}")).await?;
         }
-        sleep(millis(&dice, 20, 200)).await;
     }
     Ok(())
 }
 
-/// Credits that should have been given by now, for the campaign to last as long as the killing.
+/// Whether a piece should be given by now, for the campaign to last as long as the killing.
+fn is_due(scene: &Scene, piece: i64) -> bool {
+    let due = due(scene.texts(), scene.share_done.get());
+    scene.told.borrow().granted + piece / 2 <= due
+}
+
+/// Credits that should have been given by now.
 #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "a rough share")]
 fn due(texts: i64, share_done: f64) -> i64 {
     (texts as f64 * 0.9 * share_done) as i64

@@ -34,7 +34,7 @@ const NEWS_MAX: Duration = Duration::from_secs(330);
 const NEWS_MAX_NONE_WAITS: Duration = Duration::from_secs(150);
 const LOOK: Duration = Duration::from_millis(300);
 /// The sender's pace: fast enough that each burst of credits is soon on the wire.
-const SEGMENTS_PER_SECOND: std::ops::RangeInclusive<u32> = 250..=3000;
+const SEGMENTS_PER_SECOND: std::ops::RangeInclusive<u32> = 100..=3000;
 /// Credits beyond the last text, so that the end never waits for credits.
 const CREDITS_TO_SPARE: i64 = 1000;
 
