@@ -131,6 +131,12 @@ pub async fn accounts_with_sender(tx: &mut Tx, address: &str) -> Result<Vec<Acco
     Ok(rows.into_iter().map(|(account,)| AccountId(account)).collect())
 }
 
+/// What texts of any account leave from.
+pub async fn sender_addresses(tx: &mut Tx) -> Result<Vec<String>> {
+    let rows: Vec<(String,)> = tx.all("select distinct address from sender", ()).await?;
+    Ok(rows.into_iter().map(|(address,)| address).collect())
+}
+
 /// Some texts the carrier took whose last news came in `changed` and was not final: position,
 /// attempt and SID, from behind `after` on.
 pub async fn texts_without_end(

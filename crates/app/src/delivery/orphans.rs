@@ -80,10 +80,12 @@ pub async fn sweep_line(
     }
     let since = watch.seen_until - desk.bounds.transit;
     let listing = line.carrier.list(None, since).await?;
+    let ours = our_senders(desk, line).await?;
     let texts: Vec<&Listed> = listing
         .texts
         .iter()
-        .filter(|one| one.receipt.is_some() && (moment == Moment::Start || one.created_at <= until))
+        .filter(|one| one.receipt.is_some() && ours.contains(&one.sender))
+        .filter(|one| moment == Moment::Start || one.created_at <= until)
         .collect();
     let mut swept = Swept { listed: texts.len(), complete: listing.complete, ..Swept::default() };
     let mut lost = Vec::new();
@@ -112,6 +114,15 @@ pub async fn sweep_line(
         );
     }
     Ok(swept)
+}
+
+/// What texts of ours leave from there. Other software may use the carrier's account too.
+async fn our_senders(desk: &Desk, line: &Line) -> Result<BTreeSet<String>> {
+    let mut tx = desk.db.read().await?;
+    let mut all: BTreeSet<String> = sweep::sender_addresses(&mut tx).await?.into_iter().collect();
+    let shared = [desk.claimant.installation_sender.as_ref(), line.from.as_ref()];
+    all.extend(shared.into_iter().flatten().map(|from| from.address.clone()));
+    Ok(all)
 }
 
 /// Why a sweep could not be made.

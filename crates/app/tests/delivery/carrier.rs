@@ -96,7 +96,7 @@ impl FakeCarrier {
             sid: sid.clone(),
             callback: callback.unwrap_or_default().to_owned(),
             at: self.clock.now(),
-            from: String::new(),
+            from: crate::harness::from().address,
         });
         sid
     }
