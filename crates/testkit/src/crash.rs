@@ -41,7 +41,8 @@ impl Fuse {
     }
 
     /// Drives `flow` and drops it, unended, when the fuse blows: after its last poll, or after the
-    /// first one behind which `is_over` holds, which is asked after each. Several flows may burn one fuse, one after another.
+    /// first one behind which `is_over` holds, which is asked after each. Several flows may burn
+    /// one fuse, one after another.
     pub async fn drive<F: Future>(
         &mut self,
         flow: F,

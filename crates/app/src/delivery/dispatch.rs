@@ -178,7 +178,8 @@ pub async fn dispatch(
         stop: None,
         leash: Arc::new(leash),
     };
-    run.run().await;
+    // Much of its state lives in it; on the heap it burdens nobody who awaits it.
+    Box::pin(run.run()).await;
 }
 
 impl Run {

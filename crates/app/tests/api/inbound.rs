@@ -164,9 +164,9 @@ async fn signatures_are_checked_as_the_public_sees_the_server(engine: Engine) {
         let reply = post(&server, &pairs, Some(&signature)).await;
         assert_eq!(reply.status, if fits { 200 } else { 403 }, "{token}");
         if fits {
-            good += 1
+            good += 1;
         } else {
-            bad += 1
+            bad += 1;
         }
         // The right signature for other words, shortened, or none at all.
         let changed = text(&sid, "+13125550147", NUMBER, "N");

@@ -108,6 +108,11 @@ impl Shop<'_> {
         self.standing().await.count(state)
     }
 
+    /// How many campaigns the account has.
+    pub async fn campaigns(&self) -> usize {
+        self.standing().await.streams.iter().filter(|one| !one.id.is_endless()).count()
+    }
+
     pub async fn stream(&self, id: StreamId) -> Stream {
         let mut tx = self.town.db.read().await.expect("reads");
         let found = streams::find_stream(&mut tx, self.account, id).await.expect("reads");

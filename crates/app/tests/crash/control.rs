@@ -23,6 +23,8 @@ async fn a_pause(engine: Engine) {
         let (id, claimed, log) = chunk(shop, 5).await;
         let sending = dispatch(shop.desk(), shop.account, id, claimed, log);
         trial.run(join(sending, shop.wish(id, Wish::Pause))).await;
+        let stopped = shop.stream(id).await.state == State::Paused;
+        assert!(!stopped || shop.open_chunks().await == 0, "paused with texts on the wire");
         // Who asked for it and got no answer asks again.
         shop.wish(id, Wish::Pause).await.expect("fits");
         shop.settle_down().await;

@@ -8,6 +8,7 @@ mod control;
 mod handover;
 mod intake;
 mod news;
+mod plan;
 mod search;
 mod sending;
 mod shop;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use domain::campaign::{PauseReason, State};
 use domain::ids::StreamId;
-use domain::message::Fact;
+use domain::message::{self, Fact};
 use domain::permit::Rule;
 use ledgerline::delivery::claim::{Claimed, Piece};
 use ledgerline::delivery::dispatch::{Desk, dispatch};
@@ -11,6 +12,7 @@ use ledgerline::delivery::record::{Report, record};
 use ledgerline::delivery::stages;
 use ledgerline::delivery::wire_log::WireLog;
 use ledgerline::delivery::worker::{Piecework, Place, claim_piece};
+use ledgerline::flow::timer;
 use store::chunks::{self, Chunk};
 use testkit::Engine;
 
@@ -22,6 +24,7 @@ use crate::trial::Least;
 testkit::both_engines!(
     a_claim,
     a_claim_without_trace,
+    a_claim_of_the_last_credits,
     a_dispatch,
     a_dispatch_without_trace,
     a_settlement,
@@ -71,6 +74,31 @@ async fn claims(engine: Engine, death: Death) {
     .await;
 }
 
+async fn a_claim_of_the_last_credits(engine: Engine) {
+    let town = Town::open(engine).await;
+    let least = Least { points: 20, inside: 18, commits: 1 };
+    town.endure("claim of the last credits", Death::Proven, least, async |trial| {
+        let shop = &trial.shop;
+        shop.people_with(6, 3).await;
+        let id = shop.campaign("Hello there").await;
+        let desk = shop.desk();
+        let flow = async move { claim_piece(&desk, (shop.account, id), Piece::Next).await };
+        if let Some(Ok(Piecework::Chunk(claimed, log))) = trial.run(flow).await {
+            dispatch(shop.desk(), shop.account, id, *claimed, log).await;
+        }
+        shop.settle_down().await;
+        let stream = shop.stream(id).await;
+        let (state, reason) = (stream.state, stream.reason);
+        assert_eq!((state, reason), (State::Paused, Some(PauseReason::Credits)), "{stream:?}");
+        assert_eq!((stream.position, shop.count(message::State::Accepted).await), (3, 3));
+        shop.credits(3).await;
+        assert!(timer::look(&shop.desk(), true).await.expect("looks"), "it goes on by itself");
+        shop.finish().await;
+        assert_eq!(shop.count(message::State::Accepted).await, 6);
+    })
+    .await;
+}
+
 async fn a_dispatch(engine: Engine) {
     dispatches(engine, Death::Proven).await;
 }
@@ -86,7 +114,7 @@ async fn dispatches(engine: Engine, death: Death) {
         let shop = &trial.shop;
         let (id, claimed, log) = chunk(shop, 4).await;
         for (n, fate) in
-            [Fate::Unheard, Fate::Taken, Fate::Refused(21211), Fate::Unsent].into_iter().enumerate()
+            [Fate::Unheard, Fate::Refused(21211), Fate::Taken, Fate::Unsent].into_iter().enumerate()
         {
             town.carrier.plan(&shop.phone(n), &[fate]);
         }

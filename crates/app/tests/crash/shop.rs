@@ -16,6 +16,7 @@ use domain::rates::SenderKind;
 use domain::seam::Clock;
 use ledgerline::delivery::bounds::Bounds;
 use ledgerline::delivery::claim::{Claimant, Piece};
+use ledgerline::delivery::conversations::Conversations;
 use ledgerline::delivery::dispatch::{Desk, dispatch};
 use ledgerline::delivery::pace::Paces;
 use ledgerline::delivery::routes::{Line, Routes};
@@ -24,12 +25,14 @@ use ledgerline::delivery::throttle::Throttles;
 use ledgerline::delivery::wire_log::WireLogs;
 use ledgerline::delivery::worker::{Piecework, Place, claim_piece};
 use ledgerline::delivery::{reconcile, stages, takeover};
-use ledgerline::flow::accounts::{self, AccountIn};
+use ledgerline::flow::Refusal;
+use ledgerline::flow::accounts;
 use ledgerline::flow::campaigns::{self, AudienceIn, CampaignIn, Wish};
 use ledgerline::flow::contacts::{Source, Word, keep_words};
 use ledgerline::flow::messages::{self, Asking, MessageIn, Taken};
-use ledgerline::flow::{Refusal, timer};
-use store::sweep;
+use ledgerline::flow::sealing::seal_some;
+use store::accounts::Account;
+use store::{Tx, streams, sweep, unknowns};
 
 use crate::town::Town;
 
@@ -89,13 +92,21 @@ fn bounds() -> Bounds {
 
 impl<'a> Shop<'a> {
     pub async fn open(town: &'a Town, number: usize, death: Death) -> Self {
-        let wanted: AccountIn = serde_json::from_value(serde_json::json!({
-            "name": "Corner Clinic", "timezone": "America/New_York", "country": "US",
-            "quiet_hours": null,
-        }))
-        .expect("well-formed");
         let mut tx = town.db.begin().await.expect("begins");
-        let account = accounts::open_account(&mut tx, &*town.dice, &wanted).await.expect("opens");
+        let account = Account {
+            id: AccountId::new(tx.now(), &*town.dice),
+            name: "Corner Clinic".to_owned(),
+            timezone: "America/New_York".to_owned(),
+            country: "US".to_owned(),
+            quiet_hours: None,
+            active: true,
+            created_at: tx.now(),
+        };
+        store::accounts::insert_account(&mut tx, &account).await.expect("opens");
+        // One endless stream will do, and is cheaper to audit than five.
+        let notifications = StreamId::of_lane(Lane::Notification).expect("it has one");
+        let stream = streams::insert_stream(&mut tx, account.id, notifications, State::Running);
+        stream.await.expect("opens");
         tx.commit().await.expect("commits");
         let wires = town.home.path().join(number.to_string());
         let (granted, process) = (Cell::new(0), RefCell::default());
@@ -119,7 +130,7 @@ impl<'a> Shop<'a> {
             secret: self.town.secret.clone(),
             public_url: Some("https://texts.example.com".to_owned()),
             throttles: Throttles::default(),
-            conversations: ledgerline::delivery::conversations::Conversations::default(),
+            conversations: Conversations::default(),
             paces: Paces::default(),
             wire_logs: WireLogs::open(&self.wires, incarnation).expect("opens"),
             claimant: Claimant {
@@ -178,17 +189,26 @@ impl<'a> Shop<'a> {
     }
 
     pub async fn credits(&self, amount: i64) {
-        let key = format!("first {amount}");
         let mut tx = self.town.db.begin().await.expect("begins");
-        accounts::adjust_credits(&mut tx, self.account, &key, amount, "operator", "for the test")
+        self.grant(&mut tx, amount).await;
+        tx.commit().await.expect("commits");
+    }
+
+    async fn grant(&self, tx: &mut Tx, amount: i64) {
+        let before = self.granted.replace(self.granted.get() + amount);
+        let key = format!("after {before}");
+        accounts::adjust_credits(tx, self.account, &key, amount, "operator", "for the test")
             .await
             .expect("moves");
-        tx.commit().await.expect("commits");
-        self.granted.set(self.granted.get() + amount);
     }
 
     /// The first `count` phones as contacts that want texts, and a credit for each.
     pub async fn people(&self, count: usize) {
+        self.people_with(count, i64::try_from(count).expect("few")).await;
+    }
+
+    /// The same, with so many credits.
+    pub async fn people_with(&self, count: usize, credits: i64) {
         let word = |phone| Word {
             phone,
             name: None,
@@ -204,8 +224,8 @@ impl<'a> Shop<'a> {
         let mut tx = self.town.db.begin().await.expect("begins");
         let kept = keep_words(&mut tx, &*self.town.dice, self.account, &words, source).await;
         kept.expect("keeps");
+        self.grant(&mut tx, credits).await;
         tx.commit().await.expect("commits");
-        self.credits(i64::try_from(count).expect("few")).await;
     }
 
     /// A campaign to every contact, sealed and running.
@@ -217,14 +237,15 @@ impl<'a> Shop<'a> {
             audience: AudienceIn { all: Some(true), ..AudienceIn::default() },
             sender_id: None,
             starts_at: None,
-            resume_when_funded: false,
+            resume_when_funded: true,
         };
         let mut tx = self.town.db.begin().await.expect("begins");
         let campaign = campaigns::create(&mut tx, &*self.town.dice, self.account, &wanted).await;
         let id = campaign.expect("creates").id;
         campaigns::wish(&mut tx, self.account, id, Wish::Start).await.expect("starts");
         tx.commit().await.expect("commits");
-        assert!(timer::look(&self.desk(), true).await.expect("seals"));
+        let sealed = seal_some(&self.town.db, self.account, id, Some(&sender()), true).await;
+        assert!(!sealed.expect("seals"), "there is no more to seal");
         id
     }
 
@@ -263,56 +284,66 @@ impl<'a> Shop<'a> {
 
     /// Does what a server does by itself until there is nothing left to do now.
     pub async fn settle_down(&self) {
+        for _ in 0..LOOKS_MAX {
+            let work = self.work().await;
+            if !self.do_work(&work).await {
+                return self.advance(&work.draining).await;
+            }
+        }
+        panic!("the server never comes to rest: {:?}", self.work().await);
+    }
+
+    /// Does what there is to do; whether there was something.
+    async fn do_work(&self, work: &Work) -> bool {
         let desk = self.desk();
-        for (account, stream) in self.abandoned().await {
+        for &(account, stream) in &work.abandoned {
             let taken = takeover::take_over_stream(&desk, account, stream, |_| false).await;
             taken.expect("takes over");
         }
-        for _ in 0..LOOKS_MAX {
-            let mut is_busy = self.send(&desk).await;
-            is_busy = is_busy || reconcile::look(&desk).await.expect("looks") > 0;
-            if !is_busy {
-                return;
-            }
-        }
-        panic!("the server never comes to rest");
-    }
-
-    /// Streams from which somebody seems to send.
-    async fn abandoned(&self) -> Vec<Place> {
-        let mut tx = self.town.db.read().await.expect("reads");
-        sweep::streams_with_open_chunks(&mut tx, 100).await.expect("reads")
-    }
-
-    /// One look of the worker's; whether it found something.
-    async fn send(&self, desk: &Arc<Desk>) -> bool {
-        let mut tx = self.town.db.read().await.expect("reads");
-        let due = sweep::streams_with_due(&mut tx, 100).await.expect("reads");
-        let next = sweep::streams_with_texts(&mut tx, 100).await.expect("reads");
-        let mut moving = Vec::new();
-        for states in [[State::Pausing, State::Canceling], [State::Draining; 2]] {
-            moving.extend(sweep::streams_in(&mut tx, states, 100).await.expect("reads"));
-        }
-        drop(tx);
-        for (account, stream) in moving {
-            let mut tx = self.town.db.begin().await.expect("begins");
-            stages::advance(&mut tx, account, stream).await.expect("advances");
-            tx.commit().await.expect("commits");
-        }
-        let due = due.into_iter().map(|place| (place, Piece::Due));
-        let next = next.into_iter().map(|place| (place, Piece::Next));
-        let mut is_busy = false;
-        for (place, piece) in due.chain(next).collect::<Vec<(Place, Piece)>>() {
-            match claim_piece(desk, place, piece).await.expect("claims") {
+        let mut is_busy = !work.abandoned.is_empty() || !work.ending.is_empty();
+        for &(place, piece) in &work.pieces {
+            match claim_piece(&desk, place, piece).await.expect("claims") {
                 Piecework::Nothing => {}
                 Piecework::Decided => is_busy = true,
                 Piecework::Chunk(claimed, log) => {
                     is_busy = true;
-                    dispatch(Arc::clone(desk), place.0, place.1, *claimed, log).await;
+                    dispatch(Arc::clone(&desk), place.0, place.1, *claimed, log).await;
                 }
             }
         }
-        is_busy
+        self.advance(&work.ending).await;
+        is_busy | (work.unknown && reconcile::look(&desk).await.expect("looks") > 0)
+    }
+
+    async fn advance(&self, places: &[Place]) {
+        for &(account, stream) in places {
+            let mut tx = self.town.db.begin().await.expect("begins");
+            stages::advance(&mut tx, account, stream).await.expect("advances");
+            tx.commit().await.expect("commits");
+        }
+    }
+
+    /// What there is to do, found as the worker and the watchman find it.
+    async fn work(&self) -> Work {
+        let mut tx = self.town.db.read().await.expect("reads");
+        let due = sweep::streams_with_due(&mut tx, 100).await.expect("reads");
+        let due = due.into_iter().map(|place| (place, Piece::Due));
+        let next = sweep::streams_with_texts(&mut tx, 100).await.expect("reads");
+        let next = next.into_iter().map(|place| (place, Piece::Next));
+        let unknown = unknowns::due_unknowns(&mut tx, 1).await.expect("reads");
+        let ending = [State::Pausing, State::Canceling];
+        Work {
+            abandoned: sweep::streams_with_open_chunks(&mut tx, 100).await.expect("reads"),
+            pieces: due.chain(next).collect(),
+            ending: sweep::streams_in(&mut tx, ending, 100).await.expect("reads"),
+            draining: sweep::streams_in(&mut tx, [State::Draining; 2], 100).await.expect("reads"),
+            unknown: !unknown.is_empty(),
+        }
+    }
+
+    /// Streams from which somebody seems to send.
+    pub async fn open_chunks(&self) -> usize {
+        self.work().await.abandoned.len()
     }
 
     /// Takes over what another process left of a stream.
@@ -321,4 +352,13 @@ impl<'a> Shop<'a> {
         let taken = takeover::take_over_stream(&desk, self.account, stream, |_| false);
         taken.await.expect("takes over");
     }
+}
+
+#[derive(Debug)]
+struct Work {
+    abandoned: Vec<Place>,
+    pieces: Vec<(Place, Piece)>,
+    ending: Vec<Place>,
+    draining: Vec<Place>,
+    unknown: bool,
 }

@@ -40,9 +40,9 @@ async fn b01_a_text_due_in_six_hours_leaves_once_whatever_restarts(engine: Engin
         let process = shop.start();
         shop.wait_message(text, "deferred").await;
         if hour % 2 == 0 {
-            process.stop().await
+            process.stop().await;
         } else {
-            process.kill().await
+            process.kill().await;
         }
         shop.clock.advance(Duration::from_secs(3600));
         assert_eq!(shop.available().await, 5, "no claim before its time");

@@ -17,7 +17,7 @@ fn torture(arguments: &[&str]) -> Command {
     command
 }
 
-/// Six kills while fifteen hundred contacts are texted. The seed draws each kind of victim there is.
+/// Six kills while fifteen hundred contacts are texted. The seed draws each kind of victim.
 fn assert_clean(engine: &str, seed: &str, victims: usize) {
     let output = torture(&["--json", "--engine", engine, "--seed", seed])
         .args(["--kills", "6", "--recipients", "1500"])

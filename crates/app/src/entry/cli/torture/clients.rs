@@ -15,7 +15,7 @@ use super::scene::{Scene, Text, field, phone};
 use crate::entry::cli::failure::Result;
 
 /// Clients that send single texts at once.
-pub const TEXTERS: u64 = 3;
+pub const TEXTERS: u64 = 6;
 /// A piece of credits pays at most such a part of the texts, but always some windows of them:
 /// within one window nothing can go wrong between two commits.
 const PIECES: u64 = 16;
@@ -63,7 +63,7 @@ pub async fn send_texts(scene: &Scene, seed: u64, texter: u64) -> Result {
     while !scene.over.get() {
         nth += 1;
         send_text(scene, &dice, &format!("text-{texter}-{nth}")).await?;
-        sleep(millis(&dice, 10, 300)).await;
+        sleep(millis(&dice, 5, 200)).await;
     }
     Ok(())
 }

@@ -1,21 +1,18 @@
 //! What is compared at the end: the carrier's own record, the database row by row, the wallet and
 //! its audit.
 
-use std::sync::Arc;
-
 use domain::ids::{AccountId, MessageId, StreamId};
 use domain::ledger::Books;
 use domain::message::State;
 use domain::permit::{Category, Consent};
 use serde::Deserialize;
 use store::stories::{StateFilter, recipients_with_messages};
-use store::{Db, Options, audit, consents, wallets};
+use store::{Db, audit, consents, wallets};
 
 use super::call::{ANSWER_MAX, Api, Ask};
 use super::scene::{Scene, Text, Told};
 use crate::entry::cli::failure::{Result, failed};
 use crate::finance::books::Check;
-use crate::seam::SystemClock;
 
 const ROWS_A_PAGE: i64 = 5000;
 const MESSAGES_A_PAGE: usize = 5000;
@@ -74,9 +71,8 @@ pub struct Evidence {
 }
 
 /// Gathers it, beside the running processes.
-pub async fn gather(scene: &Scene, told: &Told, url: &str, carrier: &Api) -> Result<Evidence> {
-    let db = Db::open(&Options::new(url), Arc::new(SystemClock)).await?;
-    let checks = crate::flow::audit::audit(&db, scene.account).await?.checks;
+pub async fn gather(scene: &Scene, told: &Told, db: &Db, carrier: &Api) -> Result<Evidence> {
+    let checks = crate::flow::audit::audit(db, scene.account).await?.checks;
     let mut tx = db.read().await?;
     let books = wallets::wallet(&mut tx, scene.account).await?.books;
     let mut rows = Vec::new();
@@ -100,7 +96,6 @@ pub async fn gather(scene: &Scene, told: &Told, url: &str, carrier: &Api) -> Res
     }
     let opt_outs_gone = opt_outs_gone(&mut tx, scene.account, told).await?;
     drop(tx);
-    db.close().await;
     Ok(Evidence {
         accepted: carriers_record(carrier).await?,
         rows,

@@ -84,9 +84,14 @@ impl Kill {
     }
 }
 
-/// How long everything lives before the next kill: often not long enough to get going.
+/// How long everything lives before the next kill: often not long enough to get going, now and
+/// then long enough for every part of it.
 pub fn lifetime(dice: &dyn Dice) -> Duration {
-    if one_in(dice, 3) { millis(dice, 3, 60) } else { millis(dice, 60, 800) }
+    match dice.below(4) {
+        0 => millis(dice, 3, 60),
+        1 | 2 => millis(dice, 60, 800),
+        _ => millis(dice, 800, 3000),
+    }
 }
 
 /// How long what was killed stays away.

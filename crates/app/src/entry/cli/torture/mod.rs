@@ -6,8 +6,8 @@
 //!
 //! [`play`] is the course of events, [`rig`] the processes and how they are killed, [`faults`] what
 //! is drawn from the seed, [`scene`] the account and what its clients were told, [`clients`] what
-//! those do meanwhile, [`call`] how they ask. [`evidence`] is gathered at the end, [`verdict`]
-//! compares, [`words`] and [`board`] tell it.
+//! those do meanwhile, [`call`] how they ask. [`settle`] awaits the end, [`evidence`] is gathered
+//! then, [`verdict`] compares it, [`words`] and [`board`] tell it.
 
 mod board;
 mod call;
@@ -17,6 +17,7 @@ mod faults;
 mod play;
 mod rig;
 mod scene;
+mod settle;
 mod verdict;
 mod words;
 

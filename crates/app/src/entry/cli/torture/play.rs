@@ -3,40 +3,31 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
-use domain::ids::MessageId;
-use domain::message::State;
 use domain::seam::Dice as _;
+use store::{Db, Options};
 use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep};
 
-use super::board::{Board, look};
-use super::call::{ANSWER_MAX, Ask};
-use super::faults::{Kill, Role, dice, fair_weather, lifetime, one_in, weather};
+use super::board::Board;
+use super::faults::{Kill, Role, dice, lifetime, one_in, weather};
 use super::rig::{Engine, Rig};
 use super::scene::{CONTACTS_MAX, Scene};
+use super::settle::settle;
 use super::words::{Report, opening};
 use super::{clients, evidence, verdict};
 use crate::entry::cli::failure::{Failure, Result, failed, usage};
 use crate::entry::cli::log;
 use crate::entry::cli::outlet::{Outlet, say};
 use crate::entry::cli::workplace::Shared;
-use crate::seam::SystemDice;
+use crate::seam::{SystemClock, SystemDice};
 
-/// The longest that everything may take to be decided once nothing is killed any more,
-const SETTLE_MAX: Duration = Duration::from_secs(1800);
-/// and the longest without any news: longer than a text may wait for its next attempt (300 s), or,
-/// when none waits, than an unknown text may stay unknown.
-const NEWS_MAX: Duration = Duration::from_secs(330);
-const NEWS_MAX_NONE_WAITS: Duration = Duration::from_secs(150);
-const LOOK: Duration = Duration::from_millis(300);
 /// The sender's pace: fast enough that each burst of credits is soon on the wire.
 const SEGMENTS_PER_SECOND: std::ops::RangeInclusive<u32> = 100..=3000;
-/// Credits beyond the last text, so that the end never waits for credits.
-const CREDITS_TO_SPARE: i64 = 1000;
 
 /// What to torture, and how much.
 #[derive(Args, Debug)]
@@ -176,12 +167,14 @@ async fn play(
         board.follow(&scene, "killing"),
     )?;
     scene.over.set(false);
-    tokio::try_join!(settle(rig, &scene), board.follow(&scene, "settling"))?;
+    let db = Db::open(&Options::new(rig.database_url()), Arc::new(SystemClock)).await?;
+    tokio::try_join!(settle(rig, &scene, &db), board.follow(&scene, "settling"))?;
     board.leave()?;
 
     rig.prepare_to_read().await?;
     let told = scene.told.take();
-    let found = evidence::gather(&scene, &told, rig.database_url(), &rig.carrier_api()).await?;
+    let found = evidence::gather(&scene, &told, &db, &rig.carrier_api()).await?;
+    db.close().await;
     let verdict = verdict::judge(&found);
     Ok(Report {
         ok: verdict.is_clean(),
@@ -196,6 +189,7 @@ async fn play(
         opt_outs: told.opted_out.len(),
         repeated: told.repeated,
         unknowns_met: told.unknowns.len(),
+        late_charges: found.books.loss,
         verdict,
         directory: None,
     })
@@ -236,90 +230,4 @@ async fn kill(
     scene.share_done.set(1.0);
     scene.over.set(true);
     Ok(())
-}
-
-/// Lets everything come to its end: no faults, credits enough, and time.
-async fn settle(rig: &mut Rig, scene: &Scene) -> Result {
-    let (until, mut news) = (Instant::now() + SETTLE_MAX, News::default());
-    rig.set_knobs(fair_weather()).await?;
-    let missing = scene.texts() + CREDITS_TO_SPARE - scene.told.borrow().granted;
-    if missing > 0 {
-        scene.grant(missing, "the rest").await?;
-    }
-    let mut open: Vec<MessageId> = scene.told.borrow().texts.iter().map(|text| text.id).collect();
-    let mut nth = 0;
-    while Instant::now() < until {
-        rig.keep_up().await?;
-        let status = look(scene).await.unwrap_or_default();
-        if status["state"] == "paused" && status["pause_reason"] == "operator" {
-            nth += 1;
-            let (path, key) = (scene.campaign_path("/resume"), format!("resume-at-last-{nth}"));
-            scene.api.insist(&Ask::post(&path, b"{}").once(&key), ANSWER_MAX).await?;
-        }
-        drop_decided(scene, &mut open).await?;
-        if status["state"] == "completed" && open.is_empty() && is_quiet(rig).await? {
-            break;
-        }
-        scene.share_done.set(share_decided(&status));
-        if news.are_none(&status, open.len()) {
-            break;
-        }
-        sleep(LOOK).await;
-    }
-    scene.over.set(true);
-    Ok(())
-}
-
-/// When anything changed last.
-struct News {
-    at: Instant,
-    counts: String,
-}
-
-impl Default for News {
-    fn default() -> Self {
-        Self { at: Instant::now(), counts: String::new() }
-    }
-}
-
-impl News {
-    /// Nothing has changed for so long that nothing will.
-    fn are_none(&mut self, status: &serde_json::Value, open: usize) -> bool {
-        let counts = format!("{} {} {open}", status["state"], status["counts"]);
-        if counts != self.counts {
-            (self.at, self.counts) = (Instant::now(), counts);
-        }
-        let one_waits = status["counts"]["deferred"] != 0 || open > 0;
-        self.at.elapsed() > if one_waits { NEWS_MAX } else { NEWS_MAX_NONE_WAITS }
-    }
-}
-
-/// Takes the single texts off the list that have come to an end.
-async fn drop_decided(scene: &Scene, open: &mut Vec<MessageId>) -> Result {
-    let mut still_open = Vec::new();
-    for id in open.drain(..) {
-        let path = format!("/v1/messages/{id}");
-        let told = scene.api.insist(&Ask::get(&path), ANSWER_MAX).await?;
-        let state = told.json()["state"].as_str().and_then(State::parse);
-        let undecided = |state: State| state.is_open() || state == State::Deferred;
-        // A text that is gone will not come back: the verdict tells of it.
-        if told.status == 200 && state.is_none_or(undecided) {
-            still_open.push(id);
-        }
-    }
-    *open = still_open;
-    Ok(())
-}
-
-/// The carrier has no more news to tell.
-async fn is_quiet(rig: &Rig) -> Result<bool> {
-    let summary = rig.carrier_api().insist(&Ask::get("/sandbox/summary"), ANSWER_MAX).await?;
-    Ok(summary.json()["receipts_pending"] == 0)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a share of a bar")]
-fn share_decided(status: &serde_json::Value) -> f64 {
-    let number = |name: &str| status["counts"][name].as_i64().unwrap_or(0);
-    let open: i64 = ["pending", "deferred", "sending", "unknown"].map(number).iter().sum();
-    1.0 - open as f64 / number("total").max(1) as f64
 }

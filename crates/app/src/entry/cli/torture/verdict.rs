@@ -143,7 +143,8 @@ fn judge_credits(verdict: &mut Verdict, evidence: &Evidence) {
             unexplained.add((left - right).abs(), || format!("{what}: {left} against {right}"));
         }
     };
-    let held = books.available + books.reserved + books.spent - books.owed;
+    // What was charged too late to be paid for is the house's loss, and told apart.
+    let held = books.available + books.reserved + books.spent - books.owed - books.loss;
     compare("the wallet, and the credits that were given", held, evidence.granted);
     let charged = || evidence.rows.iter().filter(|row| row.state.is_some_and(State::is_charged));
     let price: i64 = charged().map(|row| row.price).sum();

@@ -38,6 +38,8 @@ pub struct Report {
     pub repeated: u64,
     /// Texts of the campaign that were seen unknown.
     pub unknowns_met: usize,
+    /// Credits of texts that turned out to have left after they were released; the house pays.
+    pub late_charges: i64,
     /// The comparison.
     pub verdict: Verdict,
     /// What is kept for whoever looks into it.
@@ -93,6 +95,10 @@ impl Report {
             let note = "nobody killed the server then; see its log".into();
             lines.insert(1, ("ended by itself", number(self.ended_by_itself), note));
         }
+        if self.late_charges > 0 {
+            let note = "released, and found at the carrier later".into();
+            lines.insert(3, ("late charges", count(self.late_charges), note));
+        }
         for (name, value, note) in lines {
             let line = format!("  {name:<24}{:>12}  {}", strong(value), faint(note));
             writeln!(words, "{}", line.trim_end()).expect("writing to a String");
@@ -147,6 +153,7 @@ mod tests {
             opt_outs: 9,
             repeated: 12,
             unknowns_met: 31,
+            late_charges: 0,
             verdict: Verdict::default(),
             directory: None,
         }
