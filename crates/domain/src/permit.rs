@@ -333,11 +333,7 @@ mod tests {
             (|a, _| a.subscription_valid = false, "defer", Some(Rule::Subscription)),
             (|a, _| a.context_enabled = false, "refuse", Some(Rule::Context)),
             (|a, _| a.stream_running = false, "defer", Some(Rule::Campaign)),
-            (
-                |a, _| a.sender_problem = Some((a.now, "paused".into())),
-                "defer",
-                Some(Rule::Sender),
-            ),
+            (|a, _| a.sender_problem = Some((a.now, "paused".into())), "defer", Some(Rule::Sender)),
             (|_, f| f.text_problem = Some("x".into()), "refuse", Some(Rule::Template)),
             (|_, f| f.number_problem = Some("x".into()), "refuse", Some(Rule::Number)),
             (|_, f| f.blocked = true, "refuse", Some(Rule::Blocked)),
