@@ -22,7 +22,7 @@ async fn a_takeover_without_trace(engine: Engine) {
 
 async fn takeovers(engine: Engine, death: Death) {
     let town = Town::open(engine).await;
-    let least = Least { points: 25, inside: 20, commits: 2 };
+    let least = Least { points: 15, inside: 12, commits: 2 };
     town.endure("takeover", death, least, async |trial| {
         let shop = &trial.shop;
         let (id, claimed, log) = chunk(shop, 5).await;

@@ -36,7 +36,7 @@ fn id(taken: Taken) -> MessageId {
 
 async fn single_texts(engine: Engine) {
     let town = Town::open(engine).await;
-    let least = Least { points: 25, inside: 10, commits: 1 };
+    let least = Least { points: 16, inside: 6, commits: 1 };
     town.endure("intake", Death::Proven, least, async |trial| {
         let shop = &trial.shop;
         shop.credits(5).await;

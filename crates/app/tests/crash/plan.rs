@@ -93,7 +93,7 @@ async fn a_campaign(engine: Engine) {
     let server = Server::start(&engine, &clock).await;
     let dice = Arc::new(SeededDice::new(7));
     let town = Town::around(engine, server.app.db.clone(), clock, dice).await;
-    let least = Least { points: 45, inside: 35, commits: 3 };
+    let least = Least { points: 34, inside: 25, commits: 3 };
     town.endure("plan", Death::Proven, least, async |trial| {
         let shop = &trial.shop;
         shop.people(6).await;

@@ -35,7 +35,7 @@ async fn lose(shop: &Shop<'_>, fate: Fate) {
 
 async fn an_unknown_text_that_is_found(engine: Engine) {
     let town = Town::open(engine).await;
-    let least = Least { points: 30, inside: 20, commits: 3 };
+    let least = Least { points: 18, inside: 12, commits: 3 };
     town.endure("reconcile, found", Death::Proven, least, async |trial| {
         let shop = &trial.shop;
         lose(shop, Fate::Unheard).await;
@@ -66,7 +66,7 @@ async fn look_once(shop: &Shop<'_>) {
 
 async fn an_unknown_text_that_is_absent(engine: Engine) {
     let town = Town::open(engine).await;
-    let least = Least { points: 50, inside: 25, commits: 3 };
+    let least = Least { points: 20, inside: 12, commits: 3 };
     town.endure("reconcile, absent", Death::Proven, least, async |trial| {
         let shop = &trial.shop;
         lose(shop, Fate::Lost).await;
@@ -85,7 +85,7 @@ async fn an_unknown_text_that_is_absent(engine: Engine) {
 
 async fn an_absent_text_that_is_sent_again(engine: Engine) {
     let town = Town::open(engine).await;
-    let least = Least { points: 50, inside: 25, commits: 3 };
+    let least = Least { points: 27, inside: 14, commits: 3 };
     town.endure("reconcile, sent again", Death::Proven, least, async |trial| {
         let shop = &trial.shop;
         shop.credits(5).await;
@@ -104,7 +104,7 @@ async fn an_absent_text_that_is_sent_again(engine: Engine) {
 
 async fn an_orphan(engine: Engine) {
     let town = Town::open(engine).await;
-    let least = Least { points: 15, inside: 6, commits: 2 };
+    let least = Least { points: 9, inside: 4, commits: 2 };
     town.endure("sweep", Death::Proven, least, async |trial| {
         let shop = &trial.shop;
         shop.credits(5).await;

@@ -166,7 +166,6 @@ impl Town {
         }
         let Tried { points, inside, commits, .. } = tried;
         let engine = self.engine();
-        eprintln!("STEPS {flow} {steps}");
         println!(
             "{flow}{death}: {points} crash points on {engine}, {inside} of them inside a \
              transaction; each of {commits} commits lost in {} ways",
