@@ -3,6 +3,7 @@
 //! Each chore is one module; nothing here is part of the product.
 
 mod bench;
+mod mutants;
 mod tidy;
 
 use std::path::PathBuf;
@@ -28,6 +29,8 @@ enum Chore {
     /// Measures what things cost on this machine.
     #[command(subcommand)]
     Bench(Bench),
+    /// Plants known bugs, one at a time: would our tests have caught them?
+    Mutants(mutants::Wanted),
 }
 
 #[derive(Subcommand)]
@@ -39,6 +42,7 @@ enum Bench {
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().chore {
         Chore::Tidy { root } => tidy::run(&root),
+        Chore::Mutants(wanted) => mutants::run(&wanted),
         Chore::Bench(Bench::Campaign(wanted)) => {
             bench::campaign(&wanted).map(|()| ExitCode::SUCCESS)
         }

@@ -69,6 +69,9 @@ impl Books {
         let mut sums = self.amounts();
         for (sum, amount) in sums.iter_mut().zip(change.amounts()) {
             *sum = sum.checked_add(amount)?;
+            if crate::mutant!(M44) {
+                *sum = *sum << 32 >> 32;
+            }
         }
         Some(Self::from_amounts(sums))
     }
@@ -149,7 +152,7 @@ impl Posting {
 
     /// Credits given or bought; debt is paid first. `contra` says where they come from.
     fn income(kind: Kind, effect_key: String, amount: i64, owed: i64) -> Self {
-        let pays_debt = amount.min(owed);
+        let pays_debt = if crate::mutant!(M41) { 0 } else { amount.min(owed) };
         let mut change =
             Books { available: amount - pays_debt, owed: -pays_debt, ..Books::default() };
         if kind == Kind::Purchase {
@@ -301,10 +304,10 @@ pub fn post(
         return Err(LedgerError::Unbalanced);
     }
     let after = wallet.books.plus(&posting.change).ok_or(LedgerError::OutOfRange)?;
-    if after.amounts().iter().any(|&balance| balance < 0) {
+    if after.amounts().iter().any(|&balance| balance < 0) && !crate::mutant!(M33) {
         return Err(LedgerError::Insufficient);
     }
-    let seq = wallet.seq + 1;
+    let seq = wallet.seq + if crate::mutant!(M52) { 2 } else { 1 };
     let hash = line_hash(account, &wallet.head, seq, at, &posting);
     let line = Line { seq, at, posting, after, hash };
     Ok((Wallet { books: after, seq, head: hash }, line))
@@ -324,7 +327,8 @@ pub fn line_hash(
     for number in [account.0, seq, posting.kind as i64, at.0, posting.facts] {
         hasher.update(number.to_be_bytes());
     }
-    for amount in posting.change.amounts() {
+    let amounts = posting.change.amounts();
+    for amount in if crate::mutant!(M51) { [0; 9] } else { amounts } {
         hasher.update(amount.to_be_bytes());
     }
     for text in [&posting.effect_key, &posting.actor, &posting.reason] {
@@ -394,6 +398,17 @@ mod tests {
         let w = apply(&w, Posting::late_charge("l".into(), 20, w.books.available)).expect("late");
         assert_eq!((w.books.available, w.books.spent, w.books.loss), (0, 60, 5));
         assert_eq!(w.seq, 7);
+    }
+
+    #[test]
+    fn sums_are_exact_up_to_the_largest_amounts() {
+        let grant = |wallet: &Wallet| {
+            apply(wallet, Posting::grant("g".into(), AMOUNT_MAX, 0)).expect("grant")
+        };
+        let w = (0..1000).fold(Wallet::EMPTY, |w, _| grant(&w));
+        assert_eq!((w.books.available, w.books.promo), (1000 * AMOUNT_MAX, 1000 * AMOUNT_MAX));
+        let w = apply(&w, Posting::reserve("r".into(), AMOUNT_MAX, 1)).expect("reserve");
+        assert_eq!((w.books.available, w.books.reserved), (999 * AMOUNT_MAX, AMOUNT_MAX));
     }
 
     #[test]

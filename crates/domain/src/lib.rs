@@ -14,6 +14,7 @@ pub mod instant;
 pub mod lanes;
 pub mod ledger;
 pub mod message;
+pub mod mutant;
 pub mod permit;
 pub mod phone;
 pub mod quiet_hours;

@@ -217,7 +217,9 @@ pub fn fold(now: State, fact: Fact) -> Step {
         Fact::Requeued if now == State::Unknown => step(State::Deferred, Money::Release),
         Fact::Absent | Fact::Requeued => stay,
         // The owner's own word is evidence and is taken late too, hence also from `unknown`.
-        Fact::Rejected if now.is_open() => step(State::Rejected, Money::Release),
+        Fact::Rejected if now.is_open() || crate::mutant!(M35) => {
+            step(State::Rejected, Money::Release)
+        }
         Fact::NotSent if now.is_open() => step(State::Deferred, Money::Release),
         // Only a text that has not left can be stopped; `unknown` may have left.
         Fact::OptedOut => stopped(now, State::Suppressed),
@@ -228,12 +230,12 @@ pub fn fold(now: State, fact: Fact) -> Step {
 }
 
 fn taken(now: State, news: State) -> Step {
-    if now.is_open() {
+    if now.is_open() || crate::mutant!(M3) {
         let money = if news == State::Failed { Money::Release } else { Money::Settle };
         return step(news, money);
     }
     if now.is_taken() {
-        if news.rank() <= now.rank() {
+        if news.rank() <= now.rank() && !crate::mutant!(M27) {
             return step(now, Money::Keep);
         }
         return match news {

@@ -273,7 +273,12 @@ impl Client {
 
     async fn exchange(&self, request: &Outgoing<'_>, mark: Option<Mark>) -> Exchange {
         let deadline = Instant::now() + self.total_timeout;
-        self.pool.exchange(request, mark, deadline).await
+        let exchange = self.pool.exchange(request, mark, deadline).await;
+        let again = match exchange.ended {
+            Ended::Failed(_) => domain::mutant!(M14),
+            Ended::Response { status, .. } => domain::mutant!(M15) && (300..400).contains(&status),
+        };
+        if again { self.pool.exchange(request, None, deadline).await } else { exchange }
     }
 }
 

@@ -169,6 +169,9 @@ impl Exchange {
             Ended::Response { status, .. } if self.bytes_written == 0 => {
                 Outcome::NotSent { reason: NotSentReason::Unsolicited(*status) }
             }
+            Ended::Failed(kind) if domain::mutant!(M11) && *kind == FailureKind::Timeout => {
+                Outcome::NotSent { reason: NotSentReason::NothingWritten(*kind) }
+            }
             Ended::Failed(kind) => Outcome::Unknown { reason: UnknownReason::Failed(*kind) },
             Ended::Response { status, body } => outcome_of_answer(*status, body),
         }
@@ -176,6 +179,9 @@ impl Exchange {
 }
 
 fn outcome_of_answer(status: u16, body: &[u8]) -> Outcome {
+    if let Some(mistake) = planted(status, body) {
+        return mistake;
+    }
     match status {
         200..=299 => {
             created(body).unwrap_or(Outcome::Unknown { reason: UnknownReason::NoSid(status) })
@@ -202,4 +208,21 @@ fn refused(http: u16, body: &[u8]) -> Option<Outcome> {
     let error = REFUSALS.contains(&http).then(|| ErrorBody::parse(body))??;
     let message = error.message.unwrap_or_default();
     Some(Outcome::Rejected { code: error.code, http, message })
+}
+
+/// What planted bugs make of an answer; nothing in what is shipped.
+fn planted(status: u16, body: &[u8]) -> Option<Outcome> {
+    let refusal = || Outcome::Rejected { code: 0, http: status, message: String::new() };
+    let is_ours = || refused(status, body).is_some();
+    match status {
+        200..=299 if domain::mutant!(M12) && created(body).is_none() => Some(Outcome::Accepted {
+            sid: "SM00000000000000000000000000000000".parse().ok()?,
+            status: MessageStatus::Queued,
+            segments: None,
+        }),
+        429 if domain::mutant!(M16) => Some(refusal()),
+        400..=428 | 430..=499 if domain::mutant!(M13) && !is_ours() => Some(refusal()),
+        500..=599 if domain::mutant!(M10) => Some(refusal()),
+        _ => None,
+    }
 }

@@ -10,7 +10,7 @@ mod manners;
 mod names;
 mod paths;
 mod sizes;
-mod source;
+pub mod source;
 
 use std::fmt;
 use std::fs;

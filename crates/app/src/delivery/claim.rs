@@ -15,11 +15,12 @@ use domain::instant::Instant;
 use domain::message::State;
 use domain::permit::{Category, Circumstances, Rule};
 use domain::quiet_hours;
+use domain::rates::SenderKind;
 use store::chunks::{self, Chunk};
 use store::messages::{self, Message, TallyChange};
 use store::recipients::{self, Candidate};
 use store::streams::{self, Stream};
-use store::{Error, Result, Tx, accounts, campaigns};
+use store::{Error, Result, Tx, accounts, campaigns, rates};
 
 use super::dispatch::Desk;
 use super::gate::{Gate, Permit, Verdict};
@@ -115,8 +116,11 @@ pub async fn claim(
     desk: &Desk,
 ) -> Result<Claim> {
     let who = &desk.claimant;
+    if domain::mutant!(M48) {
+        OpenWallet::lock(tx, account).await?;
+    }
     let before = streams::lock_stream(tx, account, stream).await?;
-    if !before.state.may_claim() {
+    if !before.state.may_claim() && !domain::mutant!(M20) {
         return Ok(Claim::Nothing);
     }
     let setting = setting(tx, account, &before, desk).await?;
@@ -128,7 +132,15 @@ pub async fn claim(
         // One text tries a carrier that failed; the others wait for what comes of it.
         limit = 1;
     }
-    let batch = candidates(tx, account, &before, piece, limit).await?;
+    let mut batch = candidates(tx, account, &before, piece, limit).await?;
+    if domain::mutant!(M45) {
+        let rates = rates::rate_table(tx).await?;
+        for (Candidate { recipient: one, .. }, message) in &mut batch.candidates {
+            let segments = u32::try_from(one.segments).unwrap_or(0);
+            one.price = rates.price(&one.phone, SenderKind::ShortCode, segments, tx.now());
+            message.price = one.price;
+        }
+    }
     if batch.candidates.is_empty() {
         return Ok(Claim::Nothing);
     }
@@ -197,7 +209,7 @@ async fn setting(tx: &mut Tx, account: AccountId, stream: &Stream, desk: &Desk) 
     let around = Circumstances {
         now: tx.now(),
         installation_open: accounts::installation_open(tx).await?,
-        account_active: owner.active,
+        account_active: owner.active || domain::mutant!(M47),
         subscription_valid: true,
         context_enabled: true,
         stream_running: true,
@@ -341,7 +353,7 @@ impl Judged {
         }
         messages::defer(tx, account, stream, &self.put_off).await?;
         let mut after = *before;
-        after.position = self.position;
+        after.position = if domain::mutant!(M4) { before.position } else { self.position };
         let claim = self.open_chunk(tx, account, before, wallet, who, setting).await?;
         if matches!(claim, Claim::Chunk(_)) {
             after.next_chunk += 1;

@@ -268,6 +268,9 @@ impl Run {
         } else {
             (self.done + self.window()).min(self.claimed.permits.len()).max(self.mark)
         };
+        if domain::mutant!(M1) {
+            self.mark = mark;
+        }
         let reports = std::mem::take(&mut self.reports);
         let (desk, account, stream) = (Arc::clone(&self.desk), self.account, self.stream);
         let chunk = self.claimed.chunk.clone();
@@ -287,6 +290,9 @@ impl Run {
                         .await?;
                 let mut orders = standing_orders(&mut tx, account, stream).await?;
                 orders.fenced = !ours;
+                if domain::mutant!(M6) && orders.fenced {
+                    return Ok(orders);
+                }
                 let blocked = desk.routes.blocked(&from, tx.now());
                 if blocked.is_some_and(|blocked| !is_short(&blocked, tx.now())) {
                     orders.stop = orders.stop.or(Some(Stop::TakeBack));
@@ -322,6 +328,9 @@ impl Run {
                     chunk = self.claimed.chunk.no, %error, "a beat failed; it is tried again"
                 );
                 self.reports.splice(0..0, beat.reports);
+                if domain::mutant!(M59) {
+                    self.mark = beat.mark;
+                }
                 if self.lease_is_over() {
                     self.halt(Stop::Fenced);
                 }

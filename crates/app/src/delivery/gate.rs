@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use domain::instant::Instant;
-use domain::permit::{Category, Circumstances, Decision, Facts, Rule, decide};
+use domain::permit::{Category, Circumstances, Consent, Decision, Facts, Rule, decide};
 use domain::quiet_hours;
 use jiff::tz::TimeZone;
 use store::recipients::Candidate;
@@ -125,7 +125,7 @@ impl Gate {
             text_problem: problem_of(Rule::Template),
             number_problem: problem_of(Rule::Number),
             blocked: candidate.blocked,
-            consent: candidate.consent,
+            consent: if domain::mutant!(M21) { Consent::OptedIn } else { candidate.consent },
             unverified: false,
             send_at: one.send_at,
             not_after: one.not_after,

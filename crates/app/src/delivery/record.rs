@@ -142,7 +142,7 @@ impl Turns {
         // News of acceptance counts whichever attempt it speaks of; a denial counts only for the
         // attempt it denies.
         let affirms = matches!(report.fact, Fact::Accepted | Fact::Receipt(_));
-        if !affirms && report.attempt != message.attempt {
+        if (!affirms || domain::mutant!(M9)) && report.attempt != message.attempt {
             return;
         }
         let before = message.state;
@@ -176,7 +176,8 @@ impl Turns {
                 self.failed.push((message.ord, report.code));
             }
         }
-        self.take_money(message, step.money);
+        let asked = || fold(State::Reserved, report.fact).money;
+        self.take_money(message, if domain::mutant!(M34) { asked() } else { step.money });
         if touched {
             self.changed.insert(message.ord, message.clone());
         }

@@ -70,6 +70,12 @@ pub async fn apply(
     let after = Stream { state, reason, need: 0, ..before };
     streams::save_stream(tx, account, &before, &after).await?;
     log_turn(account, &before, &after);
+    if domain::mutant!(M19) && event == Event::Resume {
+        for chunk in chunks::list_open(tx, account, id).await? {
+            let again = chunk.ords.iter().map(|&ord| Report::new(ord, 1, Fact::NotSent));
+            record(tx, account, id, &again.collect::<Vec<_>>()).await?;
+        }
+    }
     advance(tx, account, id).await.map(Some)
 }
 
@@ -88,7 +94,7 @@ fn log_turn(account: AccountId, before: &Stream, after: &Stream) {
 }
 
 async fn idle(tx: &mut Tx, account: AccountId, id: StreamId) -> Result<bool> {
-    Ok(chunks::count_chunks(tx, account, id, ChunkState::Open).await? == 0)
+    Ok(chunks::count_chunks(tx, account, id, ChunkState::Open).await? == 0 || domain::mutant!(M18))
 }
 
 async fn finished(tx: &mut Tx, account: AccountId, id: StreamId) -> Result<bool> {

@@ -92,7 +92,8 @@ async fn take_over_chunk(
         .filter(|message| message.state == State::Reserved && message.chunk == taken.no);
     let (left, unsent): (Vec<_>, Vec<_>) = undecided.partition(|message| {
         let index = taken.ords.binary_search(&message.ord).unwrap_or(usize::MAX);
-        let below_mark = i64::try_from(index).is_ok_and(|index| index < taken.mark);
+        let mark = if domain::mutant!(M17) { 0 } else { taken.mark };
+        let below_mark = i64::try_from(index).is_ok_and(|index| index < mark);
         let handed_over = log.as_ref().is_none_or(|log| log.get(index).copied().unwrap_or(true));
         below_mark && handed_over
     });
@@ -109,7 +110,7 @@ async fn take_over_chunk(
         let report = |fact| Report::new(message.ord, message.attempt, fact);
         let may_have_left = left.iter().any(|one| one.ord == message.ord)
             && arrived.as_ref().is_none_or(|arrived| arrived.contains(&message.ord));
-        if may_have_left {
+        if may_have_left && !domain::mutant!(M2) {
             found.unknown += 1;
             let lost = Report { lost: Some(lost.clone()), ..report(Fact::Lost) };
             reports.push(lost.because(Rule::Retry, "its process ended meanwhile"));

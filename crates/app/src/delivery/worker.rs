@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use domain::campaign::State;
 use domain::ids::{AccountId, StreamId};
-use store::{Result, sweep};
+use store::{Result, streams, sweep};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
@@ -251,6 +251,16 @@ pub async fn claim_piece(desk: &Desk, place: Place, piece: Piece) -> Result<Piec
         }
     };
     tx.commit().await?;
+    if let Piecework::Chunk(claimed, _) = &piecework
+        && domain::mutant!(M4)
+    {
+        let mut tx = desk.db.begin().await?;
+        let before = streams::lock_stream(&mut tx, account, stream).await?;
+        let last = claimed.chunk.ords.last().copied().unwrap_or(0).max(before.position);
+        let after = streams::Stream { position: last, ..before };
+        streams::save_stream(&mut tx, account, &before, &after).await?;
+        tx.commit().await?;
+    }
     Ok(piecework)
 }
 

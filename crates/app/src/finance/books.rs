@@ -50,7 +50,7 @@ pub async fn check_books(tx: &mut Tx, account: AccountId) -> Result<(Vec<Check>,
                 chain_fault = Some(format!("line {} is missing", seq + 1));
             }
             let wanted = line_hash(account, &head, line.seq, line.at, &line.posting);
-            if wanted != line.hash && chain_fault.is_none() {
+            if wanted != line.hash && chain_fault.is_none() && !domain::mutant!(M54) {
                 chain_fault = Some(format!("line {} was changed", line.seq));
             }
             (head, seq) = (line.hash, line.seq);

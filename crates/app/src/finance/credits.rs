@@ -63,7 +63,11 @@ impl OpenWallet {
     /// Charges what was given back too early. The line's number.
     pub async fn charge_late(&mut self, tx: &mut Tx, amount: i64, leaves: &[Hash]) -> Result<i64> {
         let posting = Posting::late_charge(String::new(), amount, self.wallet.books.available);
-        self.post(tx, keyed("late", posting.over(leaves))).await
+        let mut posting = keyed("late", posting.over(leaves));
+        if domain::mutant!(M43) {
+            posting.effect_key = format!("late:{}", self.wallet.seq);
+        }
+        self.post(tx, posting).await
     }
 }
 

@@ -1,12 +1,16 @@
 use axum::http::Method;
 use domain::ids::{MessageId, StreamId};
 use secrecy::ExposeSecret;
+use store::CommitFault;
 use testkit::Engine;
 use twilio::signature;
 
 use crate::server::{Reply, Server, account_id};
 
-testkit::both_engines!(only_the_carrier_is_believed);
+testkit::both_engines!(
+    only_the_carrier_is_believed,
+    a_receipt_that_could_not_be_kept_is_asked_for_again,
+);
 
 const SID: &str = "SMe8e1f580bfcbef849e48bd2f4f64d18a";
 
@@ -69,5 +73,22 @@ async fn only_the_carrier_is_believed(engine: Engine) {
         let signature = forged.signed(&pairs);
         forged.post(&pairs, Some(&signature)).await.refused(404, "not_found");
     }
+    server.audited(&account).await;
+}
+
+async fn a_receipt_that_could_not_be_kept_is_asked_for_again(engine: Engine) {
+    let server = Server::start(engine).await;
+    let account = server.account("a").await;
+    let text = serde_json::json!({"to": "+13125550147", "body": "x"});
+    let taken = server.post(&account.key, "/v1/messages", &text).await.with(202);
+    let message = MessageId::parse(taken["id"].as_str().expect("an id")).expect("an id");
+    let hook = Hook { server: &server, token: server.app.secret.receipt_token(message, 1) };
+    let pairs = vec![("MessageSid", SID), ("MessageStatus", "delivered")];
+    let signature = hook.signed(&pairs);
+    server.app.db.faults().plan(Some((1, CommitFault { done: false, answered: true })));
+    // The carrier sends a receipt again after a 5xx, and only then.
+    hook.post(&pairs, Some(&signature)).await.refused(503, "unavailable");
+    assert!(server.app.db.faults().has_struck());
+    assert_eq!(hook.post(&pairs, Some(&signature)).await.status, 204);
     server.audited(&account).await;
 }

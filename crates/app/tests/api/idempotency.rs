@@ -1,6 +1,7 @@
 use axum::http::Method;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
+use store::CommitFault;
 use testkit::Engine;
 
 use crate::server::{OPERATOR, Reply, Server};
@@ -10,6 +11,7 @@ testkit::both_engines!(
     another_request_under_the_key_is_refused,
     a_refusal_keeps_nothing,
     of_many_at_once_one_happens,
+    a_request_whose_commit_is_lost_is_done_once,
     a_key_is_not_kept_readably,
 );
 
@@ -110,6 +112,29 @@ async fn of_many_at_once_one_happens(engine: Engine) {
     let texts: Vec<String> = join_all(calls).await.iter().map(Reply::text).collect();
     assert!(texts.iter().all(|text| *text == texts[0]), "{texts:?}");
     server.audited(&account).await;
+}
+
+async fn a_request_whose_commit_is_lost_is_done_once(engine: Engine) {
+    let server = Server::start(engine).await;
+    let credits = json!({"amount": 10, "reason": "once"});
+    for done in [false, true] {
+        for nth in 1.. {
+            let account = server.account("a").await;
+            let path = format!("/v1/accounts/{}/credits", account.id);
+            let faults = server.app.db.faults();
+            faults.plan(Some((nth, CommitFault { done, answered: true })));
+            post(&server, OPERATOR, &account.id, &path, &credits).await;
+            let struck = faults.has_struck();
+            faults.plan(None);
+            // Whatever the client was told, it asks again under the same key.
+            let again = post(&server, OPERATOR, &account.id, &path, &credits).await.ok();
+            assert_eq!(again["available"], 10, "commit {nth} was lost, done: {done}");
+            server.audited(&account).await;
+            if !struck {
+                break;
+            }
+        }
+    }
 }
 
 async fn a_key_is_not_kept_readably(engine: Engine) {

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod bad_input;
+mod boot;
 mod campaigns;
 mod contacts;
 mod docs;

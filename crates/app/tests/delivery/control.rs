@@ -9,6 +9,7 @@ use crate::harness::{Shop, phone, word};
 
 testkit::both_engines!(
     a_pause_is_shown_only_when_nothing_is_on_the_wire,
+    a_resume_sends_nothing_again_that_is_on_the_wire,
     a_cancel_gives_back_what_did_not_leave,
     taking_credits_back_stops_at_the_next_claim,
     an_opt_out_stops_even_what_is_claimed,
@@ -47,6 +48,20 @@ async fn a_pause_is_shown_only_when_nothing_is_on_the_wire(engine: Engine) {
     }
     assert_eq!(shop.carrier.accepted().len(), at_pause);
     shop.wish(id, Wish::Resume).await;
+    shop.wait_state(id, State::Completed).await;
+    assert_eq!(shop.carrier.accepted().len(), TEXTS);
+    shop.carrier.assert_nobody_twice();
+    shop.assert_audit().await;
+    process.stop().await;
+}
+
+async fn a_resume_sends_nothing_again_that_is_on_the_wire(engine: Engine) {
+    let shop = Shop::open(engine).await;
+    let (id, process) = half_way(&shop).await;
+    shop.wish(id, Wish::Pause).await;
+    assert_eq!(shop.status(id).await.state, "pausing");
+    shop.wish(id, Wish::Resume).await;
+    shop.carrier.open();
     shop.wait_state(id, State::Completed).await;
     assert_eq!(shop.carrier.accepted().len(), TEXTS);
     shop.carrier.assert_nobody_twice();

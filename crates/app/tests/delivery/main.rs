@@ -1,15 +1,19 @@
 //! The heart of the product, driven in this process on both engines: claims, dispatch, facts,
 //! takeover, money. The carrier is a fake that keeps its own record; the database is real.
 
+mod byhand;
 mod campaigns;
 mod carrier;
+mod claims;
 mod control;
 mod failures;
 mod harness;
 mod lanes;
+mod marks;
 mod money;
 mod pools;
 mod quiet;
 mod routes;
 mod scenarios;
 mod unknowns;
+mod zombies;

@@ -2,6 +2,7 @@
 
 use domain::campaign::State;
 use domain::permit::Consent;
+use ledgerline::finance::credits::{Decided, OpenWallet};
 use ledgerline::flow::accounts::adjust_credits;
 use ledgerline::flow::{Refusal, audit};
 use store::Rows;
@@ -11,6 +12,7 @@ use crate::harness::Shop;
 
 testkit::both_engines!(
     the_same_credits_are_not_moved_twice,
+    the_same_facts_move_credits_once,
     wrong_amounts_change_nothing,
     what_is_taken_beyond_the_balance_is_owed_and_paid_first,
     the_ledger_cannot_be_changed_and_an_audit_finds_what_was,
@@ -25,6 +27,38 @@ async fn the_same_credits_are_not_moved_twice(engine: Engine) {
     drop(tx);
     assert_eq!(shop.available().await, 100);
     shop.assert_audit().await;
+}
+
+async fn the_same_facts_move_credits_once(engine: Engine) {
+    let shop = Shop::open(engine).await;
+    shop.credits(100, "first").await;
+    let mut tx = shop.db.begin().await.expect("begins");
+    let mut wallet = OpenWallet::lock(&mut tx, shop.account).await.expect("locks");
+    wallet.hold(&mut tx, "a chunk".to_owned(), 10, 10).await.expect("holds");
+    tx.commit().await.expect("commits");
+    let settled = Decided { charged: 2, released: 1, leaves: vec![[1; 32], [2; 32]] };
+    for time in 1..=2 {
+        let mut answers = Vec::new();
+        for kind in 0..3 {
+            let mut tx = shop.db.begin().await.expect("begins");
+            let mut wallet = OpenWallet::lock(&mut tx, shop.account).await.expect("locks");
+            let line = match kind {
+                0 => wallet.settle(&mut tx, &settled).await,
+                1 => wallet.charge_late(&mut tx, 3, &[[3; 32]]).await,
+                _ => wallet.refund(&mut tx, 1, &[[4; 32]]).await,
+            };
+            if line.is_ok() {
+                tx.commit().await.expect("commits");
+            }
+            answers.push(line);
+        }
+        let is_as_wanted = |line: &store::Result<i64>| match time {
+            1 => line.is_ok(),
+            _ => matches!(line, Err(store::Error::Exists { .. })),
+        };
+        assert!(answers.iter().all(is_as_wanted), "time {time}: {answers:?}");
+    }
+    assert_eq!(shop.available().await, 100 - 10 + 1 - 3 + 1);
 }
 
 async fn wrong_amounts_change_nothing(engine: Engine) {

@@ -16,12 +16,15 @@ testkit::both_engines!(
     the_carriers_list_finds_what_it_took,
     a_campaigns_absent_text_is_released_after_its_bound_and_never_sent_again,
     an_absent_reminder_is_sent_again_while_it_is_useful,
+    listings_before_the_bound_prove_nothing_however_many,
     one_listing_or_a_stale_one_proves_nothing,
     a_silent_carrier_proves_nothing,
     two_equal_texts_to_one_phone_are_each_bound_once,
     a_text_on_the_wire_is_not_taken_for_an_unknown_one,
     evidence_after_the_verdict_is_charged_late_once,
+    news_of_an_earlier_attempt_counts,
     an_orphan_is_taken_for_the_text_about_to_leave,
+    a_text_that_shows_late_in_the_list_is_found,
     a_restored_database_sends_nothing_until_it_knows_what_it_sent,
 );
 
@@ -122,6 +125,17 @@ async fn an_absent_reminder_is_sent_again_while_it_is_useful(engine: Engine) {
     process.stop().await;
 }
 
+async fn listings_before_the_bound_prove_nothing_however_many(engine: Engine) {
+    let (shop, id) = shop_with_lost(engine, "never arrives", 4).await;
+    for wait in [6, 30, 120, 600, 3600, 3600, 3600] {
+        shop.clock.advance(Duration::from_secs(wait));
+        assert_eq!(shop.reconcile().await, 0, "B10: no verdict before the bound");
+    }
+    let status = shop.status(id).await;
+    assert_eq!((status.counts.unknown, status.credits.reserved), (1, 1));
+    shop.assert_audit().await;
+}
+
 async fn one_listing_or_a_stale_one_proves_nothing(engine: Engine) {
     let (shop, id) = shop_with_lost(engine, "this one is taken", 4).await;
     let lost = shop.message(shop.recipient_in(id, "unknown").await).await.to;
@@ -215,6 +229,28 @@ async fn evidence_after_the_verdict_is_charged_late_once(engine: Engine) {
     shop.assert_audit().await;
 }
 
+async fn news_of_an_earlier_attempt_counts(engine: Engine) {
+    let shop = Shop::open(engine).await;
+    shop.credits(5, "first").await;
+    shop.carrier.answer(|call, _| (call <= 2).then(lost));
+    let process = shop.start();
+    let reminder = shop.text(&phone(1), "message.reminder", "Tomorrow at ten").await;
+    shop.wait_message(reminder, "unknown").await;
+    for _ in 0..3 {
+        shop.clock.advance(Duration::from_secs(120 + 3600 + 600 + 1));
+        shop.reconcile().await;
+    }
+    shop.wait_attempt(reminder, 2).await;
+    shop.wait_message(reminder, "unknown").await;
+    // The first attempt, proven absent, had arrived all the same.
+    let sid = "SM000000000000000000000000000000ff";
+    shop.receipt(reminder, 1, (Receipt::Delivered, 0), sid).await;
+    assert_eq!(shop.message(reminder).await.state, "delivered");
+    assert_eq!((shop.available().await, shop.carrier.calls()), (4, 2));
+    shop.assert_audit().await;
+    process.stop().await;
+}
+
 async fn an_orphan_is_taken_for_the_text_about_to_leave(engine: Engine) {
     let shop = Shop::open(engine).await;
     shop.credits(5, "first").await;
@@ -233,6 +269,20 @@ async fn an_orphan_is_taken_for_the_text_about_to_leave(engine: Engine) {
     assert_eq!(shop.carrier.accepted().len(), 2, "an orphan is taken once");
     shop.assert_audit().await;
     process.stop().await;
+}
+
+async fn a_text_that_shows_late_in_the_list_is_found(engine: Engine) {
+    let shop = Shop::open(engine).await;
+    shop.sweep().await;
+    shop.clock.advance(Duration::from_secs(1));
+    let sid = shop.carrier.take(&phone(1), "Your table is ready", None);
+    shop.carrier.hide(&sid, true);
+    shop.clock.advance(Duration::from_secs(100));
+    assert_eq!(shop.sweep().await.orphans, 0, "the list is behind");
+    shop.carrier.hide(&sid, false);
+    shop.clock.advance(Duration::from_secs(10));
+    assert_eq!(shop.sweep().await.orphans, 1, "what is older than the last sweep shows up");
+    assert_eq!(shop.sweep().await.orphans, 0, "once");
 }
 
 async fn a_restored_database_sends_nothing_until_it_knows_what_it_sent(engine: Engine) {

@@ -1,11 +1,12 @@
-//! Beginning a transaction on PostgreSQL so that whoever stops waiting for it leaves no trace.
+//! Beginning a transaction: on PostgreSQL so that whoever stops waiting for it leaves no trace, on
+//! SQLite so that one that failed leaves none.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
-use sqlx::{PgPool, Postgres, SqlSafeStr, Transaction};
+use sqlx::{PgPool, Postgres, SqlSafeStr, Sqlite, SqlitePool, Transaction};
 use tokio::runtime::Handle;
 
 type Begun = sqlx::Result<Transaction<'static, Postgres>>;
@@ -41,5 +42,21 @@ impl Drop for Beginning {
         if let (Some(begin), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
             runtime.spawn(begin);
         }
+    }
+}
+
+/// Begins a transaction that takes SQLite's write lock. When its disk is full or fails, SQLite rolls
+/// back by itself; sqlx 0.9.0 does not notice, and never begins another transaction on that
+/// connection. It is the only one that writes, so it is replaced.
+pub(super) async fn begin_immediate(
+    writer: &SqlitePool,
+) -> sqlx::Result<Transaction<'static, Sqlite>> {
+    let begin = || writer.begin_with("begin immediate");
+    match begin().await {
+        Err(sqlx::Error::InvalidSavePointStatement) => {
+            writer.acquire().await?.close().await?;
+            begin().await
+        }
+        begun => begun,
     }
 }

@@ -10,7 +10,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{Connection as _, PgConnection, PgPool, SqlitePool};
 
-use super::begin::begin;
+use super::begin::{begin, begin_immediate};
 use super::{Engine, Error, Result, Tx};
 
 /// Below this version SQLite's write-ahead log can lose a reset race.
@@ -107,9 +107,7 @@ impl Db {
     pub async fn begin(&self) -> Result<Tx> {
         let now = self.clock.now();
         let tx = match &self.pools {
-            Pools::Sqlite { writer, .. } => {
-                Tx::sqlite(writer.begin_with("begin immediate").await?, now)
-            }
+            Pools::Sqlite { writer, .. } => Tx::sqlite(begin_immediate(writer).await?, now),
             Pools::Postgres(pool) => Tx::postgres(begin(pool, BEGIN_WRITING).await?, now),
         };
         #[cfg(feature = "faults")]
@@ -158,7 +156,7 @@ impl Db {
                 if version < POSTGRES_VERSION_MIN {
                     return Err(Error::Setting("PostgreSQL 15 or later is needed".to_owned()));
                 }
-                if fsync == "off" || commit == "off" {
+                if fsync == "off" || commit == "off" && !domain::mutant!(M31) {
                     return Err(Error::Setting(format!(
                         "PostgreSQL runs with fsync={fsync} and synchronous_commit={commit}; a \
                          power cut would then send texts twice, so both must be on"
@@ -175,11 +173,12 @@ fn version_number(version: &str) -> i64 {
 }
 
 async fn open_sqlite(url: &str) -> Result<Pools> {
+    use SqliteSynchronous::{Full, Normal};
     let options = SqliteConnectOptions::from_str(url)
         .map_err(|error| Error::Setting(format!("the database URL {url:?}: {error}")))?
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
+        .synchronous(if domain::mutant!(M30) { Normal } else { Full })
         .foreign_keys(true)
         .busy_timeout(WAIT_MAX)
         .pragma("cache_size", "-4000")
@@ -187,6 +186,9 @@ async fn open_sqlite(url: &str) -> Result<Pools> {
         .pragma("fullfsync", "1")
         .statement_cache_capacity(200);
     let path = options.get_filename().to_path_buf();
+    if domain::mutant!(M32) {
+        drop(std::fs::remove_file(format!("{}-wal", path.display())));
+    }
     let opened = |error: sqlx::Error| {
         Error::Setting(format!("cannot open the database file {}: {error}", path.display()))
     };

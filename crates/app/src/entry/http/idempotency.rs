@@ -104,7 +104,7 @@ impl<S: Send + Sync> FromRequest<S> for Raw {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
-        let key = key_of(&request)?.map(str::to_owned);
+        let key = key_of(&request)?.map(str::to_owned).filter(|_| !domain::mutant!(M23));
         let place = format!("{} {}", request.method(), request.uri());
         let body = body_of(request, state).await?;
         let key = key.map(|key| RequestKey { key, hash: digest(&place, &body) });
@@ -174,6 +174,10 @@ impl Once {
             }
         }
         let (mut tx, status, value) = effect(tx).await?;
+        if domain::mutant!(M60) {
+            tx.commit().await?;
+            tx = app.db.begin().await?;
+        }
         let answer = Answer::new(status, &value);
         if let Some(key) = &self.key {
             let (status, body) = (answer.status.as_u16(), &answer.body);
