@@ -45,8 +45,8 @@ impl Drop for Beginning {
     }
 }
 
-/// Begins a transaction that takes SQLite's write lock. When its disk is full or fails, SQLite rolls
-/// back by itself; sqlx 0.9.0 does not notice, and never begins another transaction on that
+/// Begins a transaction that takes SQLite's write lock. When its disk is full or fails, SQLite
+/// rolls back by itself; sqlx 0.9.0 does not notice, and never begins another transaction on that
 /// connection. It is the only one that writes, so it is replaced.
 pub(super) async fn begin_immediate(
     writer: &SqlitePool,
