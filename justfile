@@ -26,6 +26,10 @@ check:
 bench *arguments:
     cargo xtask bench {{arguments}}
 
+# Known bugs, planted on purpose one at a time: would our tests have caught them?
+mutants *arguments:
+    cargo xtask mutants {{arguments}}
+
 # Format the code.
 fmt:
     cargo fmt --all

@@ -1,10 +1,11 @@
 //! `cargo xtask tidy`: the rules of `docs/STYLE.md` that neither compiler nor clippy knows.
 //!
 //! Each rule family is one file of pure functions over [`Source`]s, tested on small strings:
-//! [`layers`], [`sizes`], [`names`], [`docs`], [`manners`]. This file walks the tree and reports.
-//! The rules read text, not types: they are made to catch slips, not to resist cunning.
+//! [`layers`], [`sizes`], [`names`], [`docs`], [`manners`], [`features`]. This file walks the tree
+//! and reports. The rules read text, not types: they are made to catch slips, not to resist cunning.
 
 mod docs;
+mod features;
 mod layers;
 mod manners;
 mod names;
@@ -21,7 +22,7 @@ use anyhow::Context;
 use source::Source;
 
 /// Where our own texts are; what lies elsewhere is built or somebody else's.
-const ROOTS: [&str; 5] = ["crates", "xtask", "docs", "migrations", "README.md"];
+const ROOTS: [&str; 6] = ["crates", "xtask", "docs", "migrations", "README.md", "Cargo.toml"];
 const SUFFIXES: [&str; 4] = [".rs", ".sql", ".md", "Cargo.toml"];
 
 /// Something to mend, with the place and the reason.
@@ -110,6 +111,7 @@ fn check(texts: &[(String, String)], exists: &dyn Fn(&str) -> bool) -> Vec<Findi
                 findings.extend(names::check(&source));
                 findings.extend(manners::check(&source));
             }
+            Some("toml") => findings.extend(features::check(path, text)),
             Some("sql") => findings.extend(manners::check_sql(path, text)),
             Some("md") if path.starts_with("docs/") || path == "README.md" => {
                 findings.extend(docs::check(path, text, exists));

@@ -251,7 +251,7 @@ pub async fn claim_piece(desk: &Desk, place: Place, piece: Piece) -> Result<Piec
         }
     };
     tx.commit().await?;
-    if let Piecework::Chunk(claimed, _) = &piecework
+    if let (Piece::Next, Piecework::Chunk(claimed, _)) = (piece, &piecework)
         && domain::mutant!(M4)
     {
         let mut tx = desk.db.begin().await?;

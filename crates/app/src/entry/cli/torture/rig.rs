@@ -277,6 +277,10 @@ impl Rig {
             .stdout(Stdio::null())
             .stderr(log)
             .kill_on_drop(true);
+        // A planted bug bites in what is tortured, so that the torture can be seen to find it.
+        if cfg!(feature = "mutants") {
+            command.envs(std::env::vars_os().filter(|(name, _)| name == "LEDGERLINE_MUTANT"));
+        }
         Ok(command)
     }
 
