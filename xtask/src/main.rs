@@ -36,15 +36,25 @@ enum Chore {
 #[derive(Subcommand)]
 enum Bench {
     /// A campaign from its start to its last accepted text, beside plain HTTP.
-    Campaign(bench::Wanted),
+    Campaign(bench::campaign::Wanted),
+    /// Signed receipts at a fixed rate: accepted per second, and how long each waits.
+    Receipts(bench::receipts::Wanted),
+    /// Single codes beside a campaign: how long each takes to the carrier.
+    Lanes(bench::lanes::Wanted),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
     match Cli::parse().chore {
         Chore::Tidy { root } => tidy::run(&root),
         Chore::Mutants(wanted) => mutants::run(&wanted),
-        Chore::Bench(Bench::Campaign(wanted)) => {
-            bench::campaign(&wanted).map(|()| ExitCode::SUCCESS)
-        }
+        Chore::Bench(bench) => run_bench(&bench).map(|()| ExitCode::SUCCESS),
+    }
+}
+
+fn run_bench(bench: &Bench) -> anyhow::Result<()> {
+    match bench {
+        Bench::Campaign(wanted) => bench::campaign::run(wanted),
+        Bench::Receipts(wanted) => bench::receipts::run(wanted),
+        Bench::Lanes(wanted) => bench::lanes::run(wanted),
     }
 }

@@ -35,15 +35,16 @@ pub struct Program {
 }
 
 impl Program {
-    /// The sandbox carrier.
-    pub fn carrier(program: &Path, receipts: bool) -> anyhow::Result<Self> {
+    /// The sandbox carrier; `record` is the file that keeps what it accepted.
+    pub fn carrier(program: &Path, receipts: bool, record: Option<&Path>) -> anyhow::Result<Self> {
         let port = free_port()?;
-        let child = Command::new(program)
-            .args(["carrier", "--port", &port.to_string()])
-            .args(["--account-sid", SID, "--auth-token", TOKEN])
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
+        let mut command = Command::new(program);
+        command.args(["carrier", "--port", &port.to_string()]);
+        command.args(["--account-sid", SID, "--auth-token", TOKEN]);
+        if let Some(record) = record {
+            command.arg("--record").arg(record);
+        }
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
         let carrier = Self { child, port };
         carrier.await_port()?;
         let knobs = format!("{{\"receipts\":{receipts},\"receipt_delay_ms\":100}}");
@@ -149,9 +150,34 @@ pub fn cost_of_family(id: u32) -> Cost {
     sum
 }
 
+/// What all programs of this machine used of its processors since it was started.
+pub fn cost_of_machine() -> anyhow::Result<Duration> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let first = stat.lines().next().unwrap_or_default();
+    let fields: Vec<u64> = first.split_whitespace().filter_map(|it| it.parse().ok()).collect();
+    // user nice system idle iowait irq softirq
+    let [user, nice, system, _, _, irq, softirq, ..] = fields[..] else {
+        bail!("/proc/stat begins with {first:?}");
+    };
+    let ticks = user + nice + system + irq + softirq;
+    Ok(Duration::from_millis(ticks * 10))
+}
+
+/// How many programs wanted a processor during the last minute.
+pub fn load() -> anyhow::Result<String> {
+    let load = fs::read_to_string("/proc/loadavg")?;
+    Ok(load.split(' ').next().unwrap_or_default().to_owned())
+}
+
 /// One GET on loopback.
 pub fn get(port: u16, path: &str) -> anyhow::Result<String> {
     exchange(port, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
+}
+
+/// One GET on loopback that an API key opens.
+pub fn get_with_key(port: u16, path: &str, key: &str) -> anyhow::Result<String> {
+    let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n");
+    exchange(port, &format!("{head}Authorization: Bearer {key}\r\n\r\n"))
 }
 
 /// One POST of JSON on loopback.

@@ -10,7 +10,7 @@ use twilio::client::{Client, Config, Timeouts};
 use twilio::outcome::Outcome;
 use twilio::wire::{CreateMessage, Sender};
 
-use super::Figures;
+use super::campaign::Figures;
 use super::processes::{Program, cost_of, credentials};
 
 /// As many requests at once as the server allows itself.
@@ -18,7 +18,7 @@ const REQUESTS_AT_ONCE: usize = 64;
 
 /// Sends `texts` texts as fast as it goes.
 pub fn measure(program: &Path, texts: usize) -> anyhow::Result<Figures> {
-    let carrier = Program::carrier(program, false)?;
+    let carrier = Program::carrier(program, false, None)?;
     let (account_sid, token) = credentials();
     let client = Arc::new(Client::new(Config {
         base: format!("http://127.0.0.1:{}", carrier.port),

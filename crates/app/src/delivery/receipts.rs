@@ -8,6 +8,7 @@ use std::sync::Arc;
 use domain::carrier_errors;
 use domain::ids::{AccountId, MessageId, StreamId};
 use domain::message::{Fact, Receipt};
+use futures_util::stream::{self, StreamExt as _};
 use store::Result;
 use store::combiner::Combiner;
 use twilio::wire::MessageStatus;
@@ -34,6 +35,10 @@ pub struct ReceiptIn {
 /// It could not be kept; the carrier is asked to send it again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotKept;
+
+/// Streams whose receipts are kept at once, each in a transaction of its own: one by one, every
+/// account would wait for the disk as often as there are accounts in the batch.
+const PLACES_MAX: usize = 8;
 
 /// Takes receipts in batches.
 pub type Receipts = Combiner<ReceiptIn, std::result::Result<(), NotKept>>;
@@ -73,17 +78,25 @@ pub async fn keep_batch(
     for (index, one) in batch.iter().enumerate() {
         places.entry((one.message.account, one.message.stream)).or_default().push(index);
     }
-    let mut answers = vec![Ok(()); batch.len()];
-    for (place, indexes) in places {
-        let reports: Vec<Report> = indexes.iter().map(|&index| report_of(&batch[index])).collect();
-        if let Err(error) = keep(desk, place, &reports).await {
-            tracing::error!(
-                component = "receipts", account = %place.0, campaign = %place.1,
-                receipts = reports.len(), %error, "receipts could not be kept"
-            );
-            for index in indexes {
-                answers[index] = Err(NotKept);
+    let batch = &batch;
+    let mut keeping = stream::iter(places)
+        .map(|(place, indexes)| async move {
+            let reports: Vec<Report> =
+                indexes.iter().map(|&index| report_of(&batch[index])).collect();
+            let kept = keep(desk, place, &reports).await;
+            if let Err(error) = &kept {
+                tracing::error!(
+                    component = "receipts", account = %place.0, campaign = %place.1,
+                    receipts = reports.len(), %error, "receipts could not be kept"
+                );
             }
+            (indexes, kept.map_err(|_| NotKept))
+        })
+        .buffer_unordered(PLACES_MAX);
+    let mut answers = vec![Ok(()); batch.len()];
+    while let Some((indexes, kept)) = keeping.next().await {
+        for index in indexes {
+            answers[index] = kept;
         }
     }
     answers
@@ -106,6 +119,11 @@ pub(super) async fn keep(desk: &Desk, place: Place, reports: &[Report]) -> Resul
     if let Some(before) = ledge {
         redelivery::send_again(&mut tx, account, before, &recorded.failed).await?;
     }
+    // A receipt that decides the last unknown text may complete a campaign that drains.
+    let drains = recorded.turned > 0
+        && store::streams::find_stream(&mut tx, account, stream)
+            .await?
+            .is_some_and(|stream| stream.state == domain::campaign::State::Draining);
     tx.commit().await?;
     if recorded.late > 0 {
         tracing::error!(
@@ -116,15 +134,9 @@ pub(super) async fn keep(desk: &Desk, place: Place, reports: &[Report]) -> Resul
     for (ord, code) in &recorded.failed {
         hold_back(desk, MessageId { account, stream, ord: *ord }, *code).await?;
     }
-    // A receipt that decides the last unknown text may complete a campaign that drains.
-    if recorded.turned > 0 {
+    if drains {
         let mut tx = desk.db.begin().await?;
-        let drains = store::streams::find_stream(&mut tx, account, stream)
-            .await?
-            .is_some_and(|stream| stream.state == domain::campaign::State::Draining);
-        if drains {
-            stages::advance(&mut tx, account, stream).await?;
-        }
+        stages::advance(&mut tx, account, stream).await?;
         tx.commit().await?;
     }
     Ok(())
