@@ -2,7 +2,7 @@
 //!
 //! Each rule family is one file of pure functions over [`Source`]s, tested on small strings:
 //! [`layers`], [`sizes`], [`names`], [`docs`], [`manners`], [`features`]. This file walks the tree
-//! and reports. The rules read text, not types: they are made to catch slips, not to resist cunning.
+//! and reports. The rules read text, not types: made to catch slips, not to resist cunning.
 
 mod docs;
 mod features;
