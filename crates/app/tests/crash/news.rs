@@ -75,7 +75,7 @@ async fn receipts(engine: Engine) {
 
 async fn a_receipt_that_has_a_text_sent_again(engine: Engine) {
     let town = Town::open(engine).await;
-    let least = Least { points: 10, inside: 8, commits: 2 };
+    let least = Least { points: 10, inside: 8, commits: 1 };
     town.endure("receipt of a failure that passes", Death::Proven, least, async |trial| {
         let shop = &trial.shop;
         shop.credits(5).await;

@@ -93,8 +93,8 @@ async fn a_lost_answer_is_never_sent_again_and_its_receipt_settles_it(engine: En
 
 async fn a_killed_process_leaves_nothing_twice_and_nothing_unsent(engine: Engine) {
     let shop = Shop::open(engine).await;
-    shop.contacts(200, Some(Consent::OptedIn)).await;
-    shop.credits(200, "first").await;
+    shop.contacts(600, Some(Consent::OptedIn)).await;
+    shop.credits(600, "first").await;
     let mut id = None;
     for pass in 1..=4 {
         shop.carrier.hold_after(30);
@@ -119,12 +119,12 @@ async fn a_killed_process_leaves_nothing_twice_and_nothing_unsent(engine: Engine
     shop.carrier.assert_nobody_twice();
     shop.assert_audit().await;
     assert!(status.counts.unknown <= 4 * 80, "{status:?}");
-    assert_eq!(status.counts.total, 200);
+    assert_eq!(status.counts.total, 600);
     shop.receipts(|_| Some((Receipt::Delivered, 0))).await;
     let status = shop.status(id).await;
     assert_eq!(status.counts.delivered, on_wire, "every accepted text is known and paid");
     assert_eq!(status.credits.spent, on_wire);
-    assert_eq!(status.counts.delivered + status.counts.unknown, 200, "nobody was forgotten");
+    assert_eq!(status.counts.delivered + status.counts.unknown, 600, "nobody was forgotten");
     shop.assert_audit().await;
     process.stop().await;
 }
