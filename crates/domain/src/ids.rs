@@ -155,6 +155,46 @@ uuid_id!(
     InboundId, "in"
 );
 uuid_id!(
+    /// A booking.
+    AppointmentId, "ap"
+);
+uuid_id!(
+    /// A recurring booking.
+    SeriesId, "ser"
+);
+uuid_id!(
+    /// A person of a booking.
+    AttendeeId, "att"
+);
+uuid_id!(
+    /// A due text about a booking.
+    ReminderId, "rem"
+);
+uuid_id!(
+    /// An answer that is waited for.
+    RequestId, "req"
+);
+uuid_id!(
+    /// A follow-up for staff.
+    TaskId, "tsk"
+);
+uuid_id!(
+    /// An account's own words for a context.
+    TemplateId, "tpl"
+);
+uuid_id!(
+    /// A staff member's remark on a thread.
+    NoteId, "nt"
+);
+uuid_id!(
+    /// A text that staff sends often.
+    CannedReplyId, "cr"
+);
+uuid_id!(
+    /// One run of a rule that acts by itself.
+    RunId, "fire"
+);
+uuid_id!(
     /// What a text comes from.
     SenderId, "snd"
 );

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::instant::Instant;
 use crate::message::words;
-use crate::quiet_hours::QuietHours;
+use crate::windows::SendingHours;
 
 /// Names the version of the rules below; stored with each decision.
 pub const RULE_SET: &str = "2026-11";
@@ -62,6 +62,8 @@ words! {
         TakenBack = 21 "taken_back",
         /// Not a refusal: the carrier fails or refuses, and is left alone for a while.
         Carrier = 22 "carrier",
+        /// What it was about is over: answered, cancelled, moved.
+        Withdrawn = 23 "withdrawn",
     }
 }
 
@@ -110,8 +112,8 @@ pub struct Circumstances {
     pub needs_opt_in: bool,
     /// May leave at night (a code someone waits for).
     pub passes_quiet_hours: bool,
-    /// The account's nights, if it keeps any.
-    pub quiet_hours: Option<QuietHours>,
+    /// Reaches those who opted out: the answer to that, or to a call for help.
+    pub to_opted_out: bool,
     /// Most texts to one phone in a day, if limited.
     pub recipient_daily_max: Option<u32>,
     /// The account is over its hourly limit; texts may go again from here.
@@ -125,6 +127,8 @@ pub struct Facts {
     pub text_problem: Option<String>,
     /// Why the number cannot be texted.
     pub number_problem: Option<String>,
+    /// Why its reason is gone, if it is.
+    pub withdrawn: Option<String>,
     /// Blocked by the account.
     pub blocked: bool,
     /// Consent in the category of the text.
@@ -135,8 +139,8 @@ pub struct Facts {
     pub send_at: Instant,
     /// Not after this instant.
     pub not_after: Instant,
-    /// Where the recipient lives.
-    pub zone: TimeZone,
+    /// When the recipient may be texted.
+    pub hours: SendingHours,
     /// Texts to this phone since midnight, where a limit asks for it.
     pub texts_today: u32,
     /// The same text to this phone is between reservation and answer.
@@ -215,11 +219,15 @@ fn own_objection(around: &Circumstances, facts: &Facts) -> Option<Decision> {
     if let Some(problem) = &facts.number_problem {
         return Some(refuse(Rule::Number, problem.clone()));
     }
+    if let Some(why) = &facts.withdrawn {
+        return Some(refuse(Rule::Withdrawn, why.clone()));
+    }
     if facts.blocked {
         return Some(refuse(Rule::Blocked, "the account blocked this contact"));
     }
     let category = around.category;
     match facts.consent {
+        Consent::OptedOut if around.to_opted_out => {}
         Consent::OptedOut => {
             return Some(refuse(Rule::OptOut, format!("opted out of {category} texts")));
         }
@@ -242,12 +250,16 @@ fn time_objection(around: &Circumstances, facts: &Facts) -> Option<Decision> {
     let now = around.now;
     let objection = if now < facts.send_at {
         (facts.send_at, Rule::Schedule, format!("wanted at {}", facts.send_at))
-    } else if let Some(until) = night_end(around, facts) {
-        let zone = facts.zone.iana_name().unwrap_or("UTC");
+    } else if !around.passes_quiet_hours && !facts.hours.is_allowed(now) {
+        let zone = facts.hours.first_zone().and_then(TimeZone::iana_name).unwrap_or("UTC");
+        let Some(until) = facts.hours.next_allowed(now) else {
+            let words = format!("nobody may be texted in {zone} within a week");
+            return Some(refuse(Rule::QuietHours, words));
+        };
         (until, Rule::QuietHours, format!("quiet hours in {zone} until {until}"))
     } else if let Some(most) = around.recipient_daily_max.filter(|most| facts.texts_today >= *most)
     {
-        let until = next_midnight(now, &facts.zone);
+        let until = next_midnight(now, facts.hours.first_zone().unwrap_or(&TimeZone::UTC));
         (until, Rule::RecipientLimit, format!("{} texts today, limit {most}", facts.texts_today))
     } else if let Some(until) = around.account_limited_until {
         (until, Rule::AccountLimit, "over the account's hourly limit".to_owned())
@@ -264,11 +276,6 @@ fn time_objection(around: &Circumstances, facts: &Facts) -> Option<Decision> {
     Some(defer(until, rule, inputs))
 }
 
-fn night_end(around: &Circumstances, facts: &Facts) -> Option<Instant> {
-    let quiet = around.quiet_hours.filter(|_| !around.passes_quiet_hours)?;
-    quiet.in_quiet(around.now, &facts.zone).then(|| quiet.next_allowed(around.now, &facts.zone))
-}
-
 fn next_midnight(now: Instant, zone: &TimeZone) -> Instant {
     let today = now.timestamp().to_zoned(zone.clone()).date();
     today
@@ -280,6 +287,7 @@ fn next_midnight(now: Instant, zone: &TimeZone) -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::quiet_hours::QuietHours;
 
     fn around() -> Circumstances {
         Circumstances {
@@ -293,22 +301,27 @@ mod tests {
             category: Category::Marketing,
             needs_opt_in: true,
             passes_quiet_hours: false,
-            quiet_hours: QuietHours::parse("21:00", "08:00").ok(),
+            to_opted_out: false,
             recipient_daily_max: Some(3),
             account_limited_until: None,
         }
+    }
+
+    fn hours(zone: TimeZone) -> SendingHours {
+        SendingHours::new(&[zone], QuietHours::parse("21:00", "08:00").ok(), None)
     }
 
     fn facts() -> Facts {
         Facts {
             text_problem: None,
             number_problem: None,
+            withdrawn: None,
             blocked: false,
             consent: Consent::OptedIn,
             unverified: false,
             send_at: Instant(0),
             not_after: Instant::MAX,
-            zone: TimeZone::UTC,
+            hours: hours(TimeZone::UTC),
             texts_today: 0,
             identical_in_flight: false,
         }
@@ -336,6 +349,7 @@ mod tests {
             (|a, _| a.sender_problem = Some((a.now, "paused".into())), "defer", Some(Rule::Sender)),
             (|_, f| f.text_problem = Some("x".into()), "refuse", Some(Rule::Template)),
             (|_, f| f.number_problem = Some("x".into()), "refuse", Some(Rule::Number)),
+            (|_, f| f.withdrawn = Some("answered".into()), "refuse", Some(Rule::Withdrawn)),
             (|_, f| f.blocked = true, "refuse", Some(Rule::Blocked)),
             (|_, f| f.consent = Consent::OptedOut, "refuse", Some(Rule::OptOut)),
             (|_, f| f.consent = Consent::Unknown, "refuse", Some(Rule::Consent)),
@@ -354,6 +368,14 @@ mod tests {
                 },
                 "refuse",
                 Some(Rule::OptOut),
+            ),
+            (
+                |a, f| {
+                    a.to_opted_out = true;
+                    f.consent = Consent::OptedOut;
+                },
+                "send",
+                None,
             ),
             (|_, f| f.unverified = true, "refuse", Some(Rule::Verified)),
             (|a, f| f.not_after = Instant(a.now.0 - 1), "refuse", Some(Rule::Deadline)),
@@ -399,7 +421,7 @@ mod tests {
         let mut around = around();
         around.now = Instant::parse("2026-11-21T13:00:00Z").expect("a time");
         let mut facts = facts();
-        facts.zone = crate::quiet_hours::zone("America/Denver").expect("a zone");
+        facts.hours = hours(crate::quiet_hours::zone("America/Denver").expect("a zone"));
         let Decision::Defer { until, .. } = decide(&around, &facts) else {
             panic!("six in the morning in Denver is quiet")
         };

@@ -26,7 +26,7 @@ pub struct WallTime {
 
 impl WallTime {
     /// Seconds since midnight.
-    fn seconds(self) -> i64 {
+    pub(crate) fn seconds(self) -> i64 {
         i64::from(self.minute) * MINUTE_SECS
     }
 }
@@ -132,16 +132,16 @@ fn second_of_day(second: i64, zone: &TimeZone) -> i64 {
 }
 
 /// The next second after `second` at which the offset of `zone` may change.
-fn next_transition(second: i64, zone: &TimeZone) -> Option<i64> {
+pub(crate) fn next_transition(second: i64, zone: &TimeZone) -> Option<i64> {
     let next = zone.following(from_seconds(second).timestamp()).next()?;
     Some(next.timestamp().as_second())
 }
 
-fn next_whole_minute(second: i64) -> i64 {
+pub(crate) fn next_whole_minute(second: i64) -> i64 {
     second + (-second).rem_euclid(MINUTE_SECS)
 }
 
-fn from_seconds(second: i64) -> Instant {
+pub(crate) fn from_seconds(second: i64) -> Instant {
     Instant(second.saturating_mul(1_000_000).min(Instant::MAX.0))
 }
 
@@ -160,7 +160,8 @@ pub struct ZoneError {
 /// zone a pointer.
 pub fn zone(name: &str) -> Result<TimeZone, ZoneError> {
     static BUNDLED: LazyLock<TimeZoneDatabase> = LazyLock::new(TimeZoneDatabase::bundled);
-    let found = BUNDLED.get(name).ok().filter(|zone| !zone.is_unknown());
+    let bundled = || BUNDLED.get(name).ok().filter(|zone| !zone.is_unknown());
+    let found = crate::newer_zones::find(name).or_else(bundled);
     found.ok_or_else(|| ZoneError { name: name.to_owned() })
 }
 

@@ -3,7 +3,9 @@
 use std::collections::HashSet;
 
 use domain::instant::Instant;
+use domain::local_time::{self, Resolution};
 use domain::quiet_hours::{QuietHours, zone};
+use domain::recurrence::Recurrence;
 use domain::{phone, segments};
 use serde_json::Value;
 
@@ -102,5 +104,25 @@ fn quiet_hours_equal_the_minute_scan() {
         let hours = QuietHours::parse(text(&row, "start"), text(&row, "end")).expect("HH:MM");
         assert_eq!(row["in_quiet"], hours.in_quiet(at("utc"), &zone), "{row}");
         assert_eq!(at("next_allowed_utc"), hours.next_allowed(at("utc"), &zone), "{row}");
+    }
+}
+
+#[test]
+fn recurrences_equal_the_expansion_on_the_wall_clock() {
+    for row in rows(include_str!("vectors/rrule.jsonl")) {
+        let zone = zone(text(&row, "tz")).expect("a known zone");
+        let first = local_time::parse_wall(text(&row, "dtstart_local")).expect("a local time");
+        let rule = Recurrence::parse(text(&row, "rrule")).expect("a rule");
+        let expected = row["occurrences"].as_array().expect("a list");
+        let found = rule.occurrences(first, &zone, expected.len() + 1);
+        assert_eq!((found.times.len(), found.bounded), (expected.len(), false), "{row}");
+        for (found, expected) in found.times.iter().zip(expected) {
+            assert_eq!(found.instant.to_string(), text(expected, "utc"), "{row}");
+            assert_eq!(found.local.to_string(), text(expected, "local"), "{row}");
+            assert_eq!(expected["gap"], found.resolved == Resolution::Gap, "{row}");
+            assert_eq!(expected["ambiguous"], found.resolved == Resolution::Overlap, "{row}");
+            let shown = local_time::shown(found.instant, &zone).to_string();
+            assert!(text(expected, "actual_local").starts_with(&shown), "{row}");
+        }
     }
 }

@@ -70,6 +70,20 @@ pub async fn installation_secret(tx: &mut Tx, fresh: Secret) -> Result<Secret> {
     hash(secret).map(Secret)
 }
 
+/// Keeps where people reach the server, without a slash at its end.
+pub async fn set_public_url(tx: &mut Tx, url: &str) -> Result<()> {
+    let text = "update installation set public_url = $1 where id = 1";
+    expect_rows("keep the public address", 1, tx.execute(text, (url.to_owned(),)).await?)
+}
+
+/// The installation's secret and where people reach it, once a server ran.
+pub async fn public_place(tx: &mut Tx) -> Result<Option<(Secret, String)>> {
+    let row: Option<(Vec<u8>, Option<String>)> =
+        tx.optional("select secret, public_url from installation where id = 1", ()).await?;
+    let Some((secret, Some(url))) = row else { return Ok(None) };
+    Ok(Some((Secret(hash(secret)?), url)))
+}
+
 /// Whether the installation may send at all (the kill switch).
 pub async fn installation_open(tx: &mut Tx) -> Result<bool> {
     // A carrier that knew more than the database closes the installation too.
@@ -80,7 +94,7 @@ pub async fn installation_open(tx: &mut Tx) -> Result<bool> {
     Ok(open == 1)
 }
 
-/// Adds an account with an empty wallet.
+/// Adds an account with an empty wallet and settings at their defaults.
 pub async fn insert_account(tx: &mut Tx, account: &Account) -> Result<()> {
     let quiet = account.quiet_hours.map(|quiet| (quiet.start.to_string(), quiet.end.to_string()));
     let (start, end) = quiet.unzip();
@@ -98,6 +112,7 @@ pub async fn insert_account(tx: &mut Tx, account: &Account) -> Result<()> {
         ),
     )
     .await?;
+    crate::settings::insert_settings(tx, account.id).await?;
     crate::wallets::insert_wallet(tx, account.id).await
 }
 
@@ -148,6 +163,19 @@ pub async fn list_accounts(tx: &mut Tx, after: AccountId, limit: i64) -> Result<
         )
         .await?;
     rows.into_iter().map(account_of).collect()
+}
+
+/// Changes when an account's contacts are left in peace.
+pub async fn set_quiet_hours(
+    tx: &mut Tx,
+    id: AccountId,
+    quiet_hours: Option<QuietHours>,
+) -> Result<()> {
+    let (start, end) =
+        quiet_hours.map(|quiet| (quiet.start.to_string(), quiet.end.to_string())).unzip();
+    let text = "update account set quiet_start = $2, quiet_end = $3 where account_id = $1";
+    let changed = tx.execute(text, (id.0, start, end)).await?;
+    expect_rows("set the quiet hours of an account", 1, changed)
 }
 
 /// Opens or suspends an account.

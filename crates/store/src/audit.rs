@@ -102,3 +102,20 @@ pub fn fact_leaf(
         sid.unwrap_or_default().as_bytes(),
     ])
 }
+
+/// Notes who did what: what changes how an account behaves is kept for good.
+pub async fn note(
+    tx: &mut Tx,
+    account: AccountId,
+    id: [u8; 16],
+    (actor, verb, detail): (&str, &str, &str),
+) -> Result<()> {
+    let now = tx.now().0;
+    tx.execute(
+        "insert into audit_event (account_id, event_id, actor, verb, detail, at)
+         values ($1, $2, $3, $4, $5, $6)",
+        (account.0, id.to_vec(), actor.to_owned(), verb.to_owned(), detail.to_owned(), now),
+    )
+    .await?;
+    Ok(())
+}

@@ -6,25 +6,35 @@
 //! the numbers mean is decided in `domain`; nothing here judges.
 
 pub mod accounts;
+pub mod appointments;
 pub mod audit;
+pub mod automations;
 pub mod campaigns;
 pub mod chunks;
 pub mod combiner;
 pub mod consents;
 pub mod contacts;
+pub mod conversations;
 mod db;
 pub mod idempotency;
 pub mod messages;
+pub mod notes;
 pub mod orphans;
 pub mod rates;
 pub mod recipients;
+pub mod reminders;
+pub mod requests;
 pub mod senders;
+pub mod series;
+pub mod settings;
 pub mod stories;
 pub mod streams;
 pub mod sweep;
+pub mod tasks;
 pub mod threads;
 pub mod unknowns;
 pub mod wallets;
+pub mod withdrawals;
 
 #[cfg(feature = "faults")]
 pub use db::{CommitFault, Faults};

@@ -3,6 +3,7 @@
 use domain::ids::{AccountId, ContactId, StreamId};
 use domain::instant::Instant;
 use domain::permit::{Category, Consent, Rule};
+use domain::quiet_hours::QuietHours;
 
 use crate::damaged;
 use crate::db::{Result, Rows, Tx, expect_rows};
@@ -49,6 +50,14 @@ pub struct Candidate {
     pub consent: Consent,
     /// The contact is blocked.
     pub blocked: bool,
+    /// The contact's number is known to be theirs.
+    pub verified: bool,
+    /// Opted out of the sender that was asked about.
+    pub sender_opted_out: bool,
+    /// Why its reason is gone, if it is.
+    pub withdrawn: Option<String>,
+    /// The contact's own quiet hours.
+    pub quiet_hours: Option<QuietHours>,
 }
 
 /// Appends recipients to a stream.
@@ -111,17 +120,42 @@ type CandidateRow = (
     Option<String>,
     i64,
     i64,
+    String,
+    String,
     Option<String>,
-    i64,
-    i64,
 );
+
+/// The columns of a [`CandidateRow`]: a row has sixteen at most, so two hold several words each.
+macro_rules! candidate_columns {
+    () => {
+        "select t.ord, t.phone, t.contact_id, t.timezone, t.context, t.category, t.body,
+           t.segments, t.price, t.problem_rule, t.problem, t.send_at, t.not_after,
+           cast(t.tries as text) || coalesce(' ' || t.retry_of, ''),
+           cast(coalesce((select c.state from consent c
+               where c.account_id = t.account_id and c.phone = t.phone
+                 and c.category = t.category), 0) * 8
+             + coalesce((select k.blocked * 4 + k.verified * 2 from contact k
+               where k.account_id = t.account_id and k.phone = t.phone), 0)
+             + case when exists (select 1 from sender_opt_out o
+               where o.account_id = t.account_id and o.phone = t.phone
+                 and o.sender_address = $3) then 1 else 0 end as text)
+           || coalesce((select ' ' || k.quiet_start || ' ' || k.quiet_end from contact k
+               where k.account_id = t.account_id and k.phone = t.phone), ''),
+           (select w.why from withdrawal w where w.account_id = t.account_id
+             and w.stream_id = t.stream_id and w.ord = t.ord)"
+    };
+}
 
 #[rustfmt::skip]
 fn candidate_of(row: CandidateRow) -> Result<Candidate> {
     let (
         ord, phone, contact, timezone, context, category, body, segments, price, rule, words,
-        send_at, not_after, retry_of, tries, standing,
+        send_at, not_after, tries, standing, withdrawn,
     ) = row;
+    let (tries, retry_of) = match tries.split_once(' ') {
+        Some((tries, text)) => (tries, Some(text.to_owned())),
+        None => (&*tries, None),
+    };
     let recipient = Recipient {
         ord,
         phone,
@@ -136,63 +170,91 @@ fn candidate_of(row: CandidateRow) -> Result<Candidate> {
         send_at: Instant(send_at),
         not_after: Instant(not_after),
         retry_of,
-        tries: u16::try_from(tries).map_err(|_| damaged("the tries of a text"))?,
+        tries: tries.parse().map_err(|_| damaged("the tries of a text"))?,
     };
-    // Consent and block came in one number: a row has sixteen columns at most.
-    let consent = Consent::from_code(standing / 2).ok_or_else(|| damaged("a consent"))?;
-    Ok(Candidate { recipient, consent, blocked: standing % 2 == 1 })
+    let mut words = standing.split(' ');
+    let bits: i64 = words.next().and_then(|bits| bits.parse().ok()).unwrap_or_default();
+    let quiet = words.next().zip(words.next());
+    let quiet = quiet.map(|(start, end)| QuietHours::parse(start, end)).transpose();
+    Ok(Candidate {
+        recipient,
+        consent: Consent::from_code(bits / 8).ok_or_else(|| damaged("a consent"))?,
+        blocked: bits & 4 != 0,
+        verified: bits & 2 != 0,
+        sender_opted_out: bits & 1 != 0,
+        withdrawn,
+        quiet_hours: quiet.map_err(|_| damaged("the quiet hours of a contact"))?,
+    })
 }
 
-/// The next `limit` candidates after `position`, in order.
+/// The next `limit` candidates after `position`, in order; `sender` is what they would leave from.
 pub async fn candidates_after(
     tx: &mut Tx,
     account: AccountId,
     stream: StreamId,
+    sender: &str,
     position: i64,
     limit: i64,
 ) -> Result<Vec<Candidate>> {
     let rows: Vec<CandidateRow> = tx
         .all(
-            "select t.ord, t.phone, t.contact_id, t.timezone, t.context, t.category, t.body,
-               t.segments, t.price, t.problem_rule, t.problem, t.send_at, t.not_after, t.retry_of,
-               t.tries,
-               coalesce((select c.state from consent c
-                 where c.account_id = t.account_id and c.phone = t.phone
-                   and c.category = t.category), 0) * 2
-               + coalesce((select k.blocked from contact k
-                 where k.account_id = t.account_id and k.phone = t.phone), 0)
-             from recipient t
-             where t.account_id = $1 and t.stream_id = $2 and t.ord > $3 and t.ord <= $3 + $4
-             order by t.ord",
-            (account.0, stream.0, position, limit),
+            concat!(
+                candidate_columns!(),
+                " from recipient t
+                 where t.account_id = $1 and t.stream_id = $2 and t.ord > $4 and t.ord <= $4 + $5
+                 order by t.ord"
+            ),
+            (account.0, stream.0, sender.to_owned(), position, limit),
         )
         .await?;
     rows.into_iter().map(candidate_of).collect()
 }
 
-/// The candidates at these ordinals, in order.
+/// The candidates at these ordinals, in order; `sender` is what they would leave from.
 pub async fn candidates_at(
     tx: &mut Tx,
     account: AccountId,
     stream: StreamId,
+    sender: &str,
     ords: &[i64],
 ) -> Result<Vec<Candidate>> {
     let rows: Vec<CandidateRow> = tx
         .all_of(
-            "select t.ord, t.phone, t.contact_id, t.timezone, t.context, t.category, t.body,
-               t.segments, t.price, t.problem_rule, t.problem, t.send_at, t.not_after, t.retry_of,
-               t.tries,
-               coalesce((select c.state from consent c
-                 where c.account_id = t.account_id and c.phone = t.phone
-                   and c.category = t.category), 0) * 2
-               + coalesce((select k.blocked from contact k
-                 where k.account_id = t.account_id and k.phone = t.phone), 0)
-             from {rows}
-             {join recipient as t on t.account_id = $1 and t.stream_id = $2 and t.ord = r.ord}
-             order by t.ord",
-            (account.0, stream.0),
+            concat!(
+                candidate_columns!(),
+                " from {rows}
+                 {join recipient as t on t.account_id = $1 and t.stream_id = $2 and t.ord = r.ord}
+                 order by t.ord"
+            ),
+            (account.0, stream.0, sender.to_owned()),
             Rows::of(ords.len()).int("ord", ords.iter().copied()),
         )
         .await?;
     rows.into_iter().map(candidate_of).collect()
+}
+
+/// Which of these texts may not leave any more although they were claimed: opted out since, or
+/// withdrawn. Answers their ordinals and why.
+pub async fn stopped_since(
+    tx: &mut Tx,
+    account: AccountId,
+    stream: StreamId,
+    sender: &str,
+    ords: &[i64],
+) -> Result<Vec<(i64, Option<String>)>> {
+    tx.all_of(
+        "select t.ord, (select w.why from withdrawal w where w.account_id = t.account_id
+             and w.stream_id = t.stream_id and w.ord = t.ord)
+         from {rows}
+         {join recipient as t on t.account_id = $1 and t.stream_id = $2 and t.ord = r.ord}
+         where exists (select 1 from consent c where c.account_id = t.account_id
+             and c.phone = t.phone and c.category = t.category and c.state = $4)
+           or exists (select 1 from sender_opt_out o where o.account_id = t.account_id
+             and o.phone = t.phone and o.sender_address = $3)
+           or exists (select 1 from withdrawal w where w.account_id = t.account_id
+             and w.stream_id = t.stream_id and w.ord = t.ord)",
+        (account.0, stream.0, sender.to_owned(), Consent::OptedOut.code()),
+        Rows::of(ords.len()).int("ord", ords.iter().copied()),
+    )
+    .await
 }

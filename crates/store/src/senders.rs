@@ -22,6 +22,44 @@ pub struct Sender {
     pub segments_per_second: u32,
     /// It may be used.
     pub active: bool,
+    /// Who answers STOP, START and HELP that come to it.
+    pub answers_stop: AnswersStop,
+}
+
+/// Who answers keywords.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AnswersStop {
+    /// The carrier does so by itself.
+    Carrier,
+    /// We do.
+    Ledgerline,
+}
+
+impl AnswersStop {
+    /// The word used in SQL and JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Carrier => "carrier",
+            Self::Ledgerline => "ledgerline",
+        }
+    }
+
+    /// Reads [`Self::as_str`].
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Carrier, Self::Ledgerline].into_iter().find(|one| one.as_str() == word)
+    }
+
+    /// What holds for a kind of sender unless the account says otherwise: Twilio answers for its
+    /// numbers and services; short codes and WhatsApp are left to us.
+    pub const fn usual(kind: SenderKind) -> Self {
+        match kind {
+            SenderKind::ShortCode | SenderKind::Whatsapp => Self::Ledgerline,
+            SenderKind::LongCode
+            | SenderKind::TollFree
+            | SenderKind::TenDlc
+            | SenderKind::MessagingService => Self::Carrier,
+        }
+    }
 }
 
 /// Adds a sender.
@@ -29,13 +67,14 @@ pub async fn insert_sender(tx: &mut Tx, account: AccountId, sender: &Sender) -> 
     let now = tx.now().0;
     tx.execute(
         "insert into sender (account_id, sender_id, kind, address, segments_per_second, state,
-           created_at) values ($1, $2, $3, $4, $5, 'active', $6)",
+           answers_stop, created_at) values ($1, $2, $3, $4, $5, 'active', $6, $7)",
         (
             account.0,
             sender.id.0.to_vec(),
             sender.kind.as_str().to_owned(),
             sender.address.clone(),
             i64::from(sender.segments_per_second),
+            sender.answers_stop.as_str().to_owned(),
             now,
         ),
     )
@@ -43,15 +82,17 @@ pub async fn insert_sender(tx: &mut Tx, account: AccountId, sender: &Sender) -> 
     Ok(())
 }
 
-type SenderRow = (Vec<u8>, String, String, i64, String);
+type SenderRow = (Vec<u8>, String, String, i64, String, String);
 
-fn sender_of((id, kind, address, rate, state): SenderRow) -> Result<Sender> {
+fn sender_of((id, kind, address, rate, state, answers): SenderRow) -> Result<Sender> {
     Ok(Sender {
         id: sender_id(id)?,
         kind: SenderKind::parse(&kind).ok_or_else(|| damaged("the kind of a sender"))?,
         address,
         segments_per_second: u32::try_from(rate).map_err(|_| damaged("the rate of a sender"))?,
         active: state == "active",
+        answers_stop: AnswersStop::parse(&answers)
+            .ok_or_else(|| damaged("who answers for a sender"))?,
     })
 }
 
@@ -59,7 +100,7 @@ fn sender_of((id, kind, address, rate, state): SenderRow) -> Result<Sender> {
 pub async fn list_senders(tx: &mut Tx, account: AccountId) -> Result<Vec<Sender>> {
     let rows: Vec<SenderRow> = tx
         .all(
-            "select sender_id, kind, address, segments_per_second, state from sender
+            "select sender_id, kind, address, segments_per_second, state, answers_stop from sender
              where account_id = $1 order by sender_id limit $2",
             (account.0, SENDERS_MAX),
         )
@@ -70,7 +111,7 @@ pub async fn list_senders(tx: &mut Tx, account: AccountId) -> Result<Vec<Sender>
 /// One sender.
 pub async fn sender(tx: &mut Tx, account: AccountId, id: SenderId) -> Result<Sender> {
     tx.optional(
-        "select sender_id, kind, address, segments_per_second, state from sender
+        "select sender_id, kind, address, segments_per_second, state, answers_stop from sender
          where account_id = $1 and sender_id = $2",
         (account.0, id.0.to_vec()),
     )
@@ -92,4 +133,20 @@ pub async fn set_pace(
         )
         .await?;
     expect_rows("set the pace of a sender", 1, changed)
+}
+
+/// Changes who answers keywords that come to a sender.
+pub async fn set_answers_stop(
+    tx: &mut Tx,
+    account: AccountId,
+    id: SenderId,
+    answers: AnswersStop,
+) -> Result<()> {
+    let changed = tx
+        .execute(
+            "update sender set answers_stop = $3 where account_id = $1 and sender_id = $2",
+            (account.0, id.0.to_vec(), answers.as_str().to_owned()),
+        )
+        .await?;
+    expect_rows("set who answers for a sender", 1, changed)
 }

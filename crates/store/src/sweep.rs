@@ -2,7 +2,7 @@
 //! work itself is done account by account.
 
 use domain::campaign::State;
-use domain::ids::{AccountId, MessageId, StreamId};
+use domain::ids::{AccountId, MessageId, SeriesId, StreamId};
 use domain::instant::Instant;
 use domain::message;
 
@@ -198,4 +198,77 @@ pub async fn known_sids(tx: &mut Tx, pairs: &[(String, String)]) -> Result<Vec<S
         )
         .await?;
     Ok(found.into_iter().map(|(sid,)| sid).collect())
+}
+
+fn accounts_of(rows: Vec<(i64,)>) -> Vec<AccountId> {
+    rows.into_iter().map(|(account,)| AccountId(account)).collect()
+}
+
+/// Accounts with reminders whose time has come.
+pub async fn accounts_with_due_reminders(tx: &mut Tx, limit: i64) -> Result<Vec<AccountId>> {
+    let now = tx.now().0;
+    let rows = tx
+        .all(
+            "select distinct account_id from
+               (select account_id from reminder where state = 1 and due_at <= $1
+                order by due_at limit 10000) as d
+             limit $2",
+            (now, limit),
+        )
+        .await?;
+    Ok(accounts_of(rows))
+}
+
+/// Accounts with sent reminders whose texts are to be looked after now.
+pub async fn accounts_with_watched_reminders(tx: &mut Tx, limit: i64) -> Result<Vec<AccountId>> {
+    let now = tx.now().0;
+    let rows = tx
+        .all(
+            "select distinct account_id from
+               (select account_id from reminder where state = 2 and watch_at <= $1
+                order by watch_at limit 10000) as d
+             limit $2",
+            (now, limit),
+        )
+        .await?;
+    Ok(accounts_of(rows))
+}
+
+/// Accounts with requests that nobody answered in time.
+pub async fn accounts_with_expired_requests(tx: &mut Tx, limit: i64) -> Result<Vec<AccountId>> {
+    let now = tx.now().0;
+    let rows = tx
+        .all(
+            "select distinct account_id from
+               (select account_id from request where state = 'pending' and expires_at <= $1
+                order by expires_at limit 10000) as d
+             limit $2",
+            (now, limit),
+        )
+        .await?;
+    Ok(accounts_of(rows))
+}
+
+/// Accounts whose reminders were not all planned by their present choices yet.
+pub async fn accounts_to_plan(tx: &mut Tx, limit: i64) -> Result<Vec<AccountId>> {
+    let text = "select account_id from settings where version <> planned_version limit $1";
+    Ok(accounts_of(tx.all(text, (limit,)).await?))
+}
+
+/// Series whose occurrences are to be written out further: those written out to before `until`.
+pub async fn series_to_plan(
+    tx: &mut Tx,
+    until: Instant,
+    limit: i64,
+) -> Result<Vec<(AccountId, SeriesId)>> {
+    let rows: Vec<(i64, Vec<u8>)> = tx
+        .all(
+            "select account_id, series_id from series
+             where state = 'active' and planned_until < $1 order by planned_until limit $2",
+            (until.0, limit),
+        )
+        .await?;
+    rows.into_iter()
+        .map(|(account, id)| Ok((AccountId(account), SeriesId(crate::uuid(id)?))))
+        .collect()
 }

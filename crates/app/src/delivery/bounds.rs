@@ -44,7 +44,7 @@ impl Default for Bounds {
 impl Bounds {
     /// A beat at least this often, so that the lease lives and a stop is heard within a second.
     pub fn beat(&self) -> Duration {
-        (self.lease / 5).min(Duration::from_secs(1))
+        (self.lease / 5).min(Duration::from_millis(800))
     }
 
     /// A lease is treated as over by its owner this long before it ends.

@@ -14,13 +14,14 @@ use domain::ids::{AccountId, Incarnation, StreamId};
 use domain::instant::Instant;
 use domain::message::State;
 use domain::permit::{Category, Circumstances, Rule};
-use domain::quiet_hours;
+use domain::quiet_hours::{self, QuietHours};
 use domain::rates::SenderKind;
+use domain::settings::Settings;
 use store::chunks::{self, Chunk};
 use store::messages::{self, Message, TallyChange};
 use store::recipients::{self, Candidate};
 use store::streams::{self, Stream};
-use store::{Error, Result, Tx, accounts, campaigns, rates};
+use store::{Error, Result, Tx, accounts, campaigns, rates, settings};
 
 use super::dispatch::Desk;
 use super::gate::{Gate, Permit, Verdict};
@@ -74,8 +75,6 @@ pub struct Claimed {
     pub permits: Vec<Permit>,
     /// What they leave from.
     pub from: From,
-    /// What consent they need.
-    pub category: Option<Category>,
     /// For each text, the carrier and SID of an orphan that is it already.
     pub adopted: Vec<Option<(String, String)>>,
     /// Set by whoever dispatches it, once no text of it is left to begin.
@@ -132,7 +131,8 @@ pub async fn claim(
         // One text tries a carrier that failed; the others wait for what comes of it.
         limit = 1;
     }
-    let mut batch = candidates(tx, account, &before, piece, limit).await?;
+    let sender = setting.from.as_ref().map_or("", |from| &from.address);
+    let mut batch = candidates(tx, account, &before, piece, (sender, limit)).await?;
     if domain::mutant!(M45) {
         let rates = rates::rate_table(tx).await?;
         for (Candidate { recipient: one, .. }, message) in &mut batch.candidates {
@@ -146,8 +146,14 @@ pub async fn claim(
     }
     let mut wallet = OpenWallet::lock(tx, account).await?;
     let body = Arc::clone(&setting.body);
-    let mut gate =
-        Gate::new(setting.around.clone(), setting.home.clone(), body, wallet.available());
+    let mut gate = Gate::new(
+        setting.around.clone(),
+        &setting.choices,
+        setting.home.clone(),
+        body,
+        wallet.available(),
+        setting.quiet_hours,
+    );
     let endless = setting.category.is_none();
     let mut judged = Judged::new(&before, endless, batch.piece);
     for (candidate, message) in batch.candidates {
@@ -183,6 +189,8 @@ struct Setting {
     /// The sender cannot send until somebody mends something.
     needs_mending: bool,
     around: Circumstances,
+    choices: Settings,
+    quiet_hours: Option<QuietHours>,
     home: jiff::tz::TimeZone,
     body: Arc<str>,
     from: Option<From>,
@@ -217,14 +225,17 @@ async fn setting(tx: &mut Tx, account: AccountId, stream: &Stream, desk: &Desk) 
         category: category.unwrap_or(Category::Transactional),
         needs_opt_in: campaign.is_some(),
         passes_quiet_hours: false,
-        quiet_hours: owner.quiet_hours,
+        to_opted_out: false,
         recipient_daily_max: None,
         account_limited_until: None,
     };
     let home = quiet_hours::zone(&owner.timezone)
         .map_err(|_| Error::Damaged(format!("the time zone {:?}", owner.timezone)))?;
     let body = campaign.and_then(|campaign| campaign.sealed_body).unwrap_or_default();
-    Ok(Setting { needs_mending, around, home, body: body.into(), from, category })
+    let choices = settings::settings(tx, account).await?;
+    let quiet_hours = owner.quiet_hours;
+    let body = body.into();
+    Ok(Setting { needs_mending, around, choices, quiet_hours, home, body, from, category })
 }
 
 async fn candidates(
@@ -232,7 +243,7 @@ async fn candidates(
     account: AccountId,
     stream: &Stream,
     piece: Piece,
-    limit: i64,
+    (sender, limit): (&str, i64),
 ) -> Result<Batch> {
     let fresh = |candidate: Candidate| {
         let message = Message {
@@ -250,7 +261,8 @@ async fn candidates(
     };
     if piece == Piece::Next {
         let next =
-            recipients::candidates_after(tx, account, stream.id, stream.position, limit).await?;
+            recipients::candidates_after(tx, account, stream.id, sender, stream.position, limit)
+                .await?;
         return Ok(Batch { candidates: next.into_iter().map(fresh).collect(), piece });
     }
     let due = messages::due(tx, account, stream.id, limit).await?;
@@ -260,7 +272,7 @@ async fn candidates(
     let decided: Vec<i64> = decided.into_iter().map(|message| message.ord).collect();
     messages::undefer(tx, account, stream.id, &decided).await?;
     let ords: Vec<i64> = waiting.iter().map(|message| message.ord).collect();
-    let list = recipients::candidates_at(tx, account, stream.id, &ords).await?;
+    let list = recipients::candidates_at(tx, account, stream.id, sender, &ords).await?;
     Ok(Batch { candidates: list.into_iter().zip(waiting).collect(), piece })
 }
 
@@ -397,7 +409,6 @@ impl Judged {
         let key = format!("reserve:{}:{}", before.id, chunk.no);
         let texts = i64::try_from(permits.len()).unwrap_or(i64::MAX);
         wallet.hold(tx, key, reserved, texts).await?;
-        let category = setting.category;
         let texts: Vec<(String, String)> = permits
             .iter()
             .map(|permit| (permit.phone().to_owned(), permit.body().to_owned()))
@@ -407,7 +418,6 @@ impl Judged {
             chunk,
             permits,
             from,
-            category,
             adopted,
             all_begun: Arc::default(),
         })))

@@ -8,20 +8,21 @@
 //!
 //! The epoch fences starting sends; it never fences reporting what happened.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use domain::ids::{AccountId, Incarnation, MessageId, StreamId};
 use domain::instant::Instant;
 use domain::message::Fact;
-use domain::permit::{Category, Rule};
+use domain::permit::Rule;
 use domain::seam::{Clock, Dice};
 use domain::token::Secret;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use store::{Db, Result, accounts, chunks, consents, streams};
+use store::{Db, Result, accounts, chunks, recipients, streams};
 
 use super::bounds::Bounds;
 use super::carrier::{Outgoing, Witness};
@@ -105,7 +106,8 @@ struct Run {
     /// Texts of the chunk that were begun; all others are provably unsent.
     begun: usize,
     mark: usize,
-    opted_out: Vec<bool>,
+    /// Texts that were answered, or decided otherwise.
+    ended: Vec<bool>,
     reports: Vec<Report>,
     done: usize,
     stop: Option<Stop>,
@@ -118,11 +120,17 @@ struct Leash {
     lease_until: AtomicI64,
     /// The lease is treated as over this long before it ends.
     margin: Duration,
+    /// Why texts must not leave any more, found after their claim.
+    stopped: Mutex<BTreeMap<usize, Stopped>>,
 }
 
 impl Leash {
     fn is_over(&self, now: Instant) -> bool {
         self.halted.load(Ordering::SeqCst) || self.lease_is_over(now)
+    }
+
+    fn stopped(&self, index: usize) -> Option<Stopped> {
+        self.stopped.lock().expect("no panic while the lock is held").remove(&index)
     }
 
     fn lease_is_over(&self, now: Instant) -> bool {
@@ -143,10 +151,28 @@ struct Beat {
 struct Orders {
     fenced: bool,
     stop: Option<Stop>,
-    opted_out: Vec<usize>,
+    stopped: Vec<(usize, Stopped)>,
 }
 
-type Sending = Pin<Box<dyn Future<Output = Report> + Send>>;
+/// What became known of a text between its claim and its turn.
+#[derive(Clone)]
+enum Stopped {
+    OptedOut,
+    Withdrawn(String),
+}
+
+impl Stopped {
+    fn report(self, permit: &Permit) -> Report {
+        let report = Report::new(permit.ord(), permit.attempt(), Fact::OptedOut);
+        match self {
+            Self::OptedOut => report.because(Rule::OptOut, "opted out before it left"),
+            Self::Withdrawn(why) => report.because(Rule::Withdrawn, why),
+        }
+    }
+}
+
+/// A text of the chunk, by its index, on its way to the carrier.
+type Sending = Pin<Box<dyn Future<Output = (usize, Report)> + Send>>;
 type Beating = Pin<Box<dyn Future<Output = Beat> + Send>>;
 
 /// Sends a claimed chunk to its end. `log` was begun before the claim was committed.
@@ -163,6 +189,7 @@ pub async fn dispatch(
         halted: AtomicBool::new(false),
         lease_until: AtomicI64::new(claimed.chunk.lease_until.0),
         margin: desk.bounds.lease_margin(),
+        stopped: Mutex::default(),
     };
     let run = Run {
         desk,
@@ -172,7 +199,7 @@ pub async fn dispatch(
         log,
         begun: 0,
         mark,
-        opted_out: vec![false; texts],
+        ended: vec![false; texts],
         reports: Vec::with_capacity(texts),
         done: 0,
         stop: None,
@@ -209,8 +236,9 @@ impl Run {
                 pause.reset();
             }
             tokio::select! {
-                Some(report) = sending.next(), if !sending.is_empty() => {
+                Some((index, report)) = sending.next(), if !sending.is_empty() => {
                     self.done += 1;
+                    self.ended[index] = true;
                     if report.fact == Fact::Accepted {
                         let now = self.desk.clock.now();
                         self.desk.paces.note(self.account, self.stream, now, 1);
@@ -232,14 +260,15 @@ impl Run {
             let index = self.begun;
             self.begun += 1;
             let permit = self.claimed.permits[index].clone();
-            if self.opted_out[index] {
+            if let Some(stopped) = self.leash.stopped(index) {
                 self.done += 1;
-                let report = Report::new(permit.ord(), permit.attempt(), Fact::OptedOut);
-                self.reports.push(report.because(Rule::OptOut, "opted out before it left"));
+                self.ended[index] = true;
+                self.reports.push(stopped.report(&permit));
                 continue;
             }
             if let Some((carrier, sid)) = self.claimed.adopted[index].take() {
                 self.done += 1;
+                self.ended[index] = true;
                 let words = format!("the carrier took it already, as {sid}");
                 let mut report = Report::new(permit.ord(), permit.attempt(), Fact::Accepted);
                 (report.sid, report.adopted) = (Some(sid), Some(carrier));
@@ -274,9 +303,12 @@ impl Run {
         let reports = std::mem::take(&mut self.reports);
         let (desk, account, stream) = (Arc::clone(&self.desk), self.account, self.stream);
         let chunk = self.claimed.chunk.clone();
-        let (category, from) = (self.claimed.category, self.claimed.from.clone());
-        let ahead: Vec<(usize, String)> = (self.begun..mark)
-            .map(|index| (index, self.claimed.permits[index].phone().to_owned()))
+        let from = self.claimed.from.clone();
+        let permits = &self.claimed.permits;
+        // Those that were begun may still wait for their turn.
+        let ahead: Vec<(usize, i64)> = (0..mark)
+            .filter(|index| !self.ended[*index] && !permits[*index].is_to_opted_out())
+            .map(|index| (index, permits[index].ord()))
             .collect();
         Box::pin(async move {
             // Counted from before the commit, so that the owner's own idea of its lease is shorter.
@@ -297,7 +329,8 @@ impl Run {
                 if blocked.is_some_and(|blocked| !is_short(&blocked, tx.now())) {
                     orders.stop = orders.stop.or(Some(Stop::TakeBack));
                 }
-                orders.opted_out = opted_out(&mut tx, account, category, &ahead).await?;
+                orders.stopped =
+                    stopped_since(&mut tx, (account, stream), &from.address, &ahead).await?;
                 tx.commit().await?;
                 Ok(orders)
             };
@@ -311,9 +344,9 @@ impl Run {
             Ok(orders) => {
                 self.mark = beat.mark;
                 self.leash.lease_until.store(beat.lease_until.0, Ordering::SeqCst);
-                for index in orders.opted_out {
-                    self.opted_out[index] = true;
-                }
+                let mut all = self.leash.stopped.lock().expect("no panic while it is held");
+                all.extend(orders.stopped);
+                drop(all);
                 if orders.fenced {
                     self.halt(Stop::Fenced);
                 } else if let Some(stop) = orders.stop {
@@ -367,7 +400,7 @@ impl Run {
         let message = MessageId { account: self.account, stream: self.stream, ord: permit.ord() };
         let joins = self.stream.is_endless();
         let turn = joins.then(|| desk.conversations.join(self.account, permit.phone()));
-        Box::pin(async move {
+        let text = async move {
             if let Some(turn) = &turn {
                 turn.come().await;
             }
@@ -386,6 +419,9 @@ impl Run {
             if leash.is_over(now) {
                 let words = "taken back before it left";
                 return report(Fact::NotSent).because(Rule::TakenBack, words);
+            }
+            if let Some(stopped) = leash.stopped(index) {
+                return stopped.report(&permit);
             }
             if now > permit.not_after() {
                 let words = format!("its deadline was {}", permit.not_after());
@@ -410,7 +446,8 @@ impl Run {
             let mark = Box::new(move || log.note(index));
             let outcome = way.line.carrier.send(text, mark).await;
             outcomes::report(&desk, &way, message, &permit, now, outcome)
-        })
+        };
+        Box::pin(async move { (index, text.await) })
     }
 
     /// The last commit: remaining results, the end of the chunk.
@@ -470,17 +507,20 @@ async fn standing_orders(
     Ok(Orders { stop, ..Orders::default() })
 }
 
-async fn opted_out(
+async fn stopped_since(
     tx: &mut store::Tx,
-    account: AccountId,
-    category: Option<Category>,
-    ahead: &[(usize, String)],
-) -> Result<Vec<usize>> {
-    let phones: Vec<String> = ahead.iter().map(|(_, phone)| phone.clone()).collect();
-    let category = category.unwrap_or(Category::Transactional);
-    let gone = consents::opted_out(tx, account, category, &phones).await?;
-    let indexes = ahead.iter().filter(|(_, phone)| gone.contains(phone)).map(|(index, _)| *index);
-    Ok(indexes.collect())
+    (account, stream): (AccountId, StreamId),
+    sender: &str,
+    ahead: &[(usize, i64)],
+) -> Result<Vec<(usize, Stopped)>> {
+    let ords: Vec<i64> = ahead.iter().map(|(_, ord)| *ord).collect();
+    let found = recipients::stopped_since(tx, account, stream, sender, &ords).await?;
+    let index_of =
+        |ord: i64| ahead.iter().find(|(_, other)| *other == ord).map(|(index, _)| *index);
+    let stopped = found.into_iter().filter_map(|(ord, why)| {
+        Some((index_of(ord)?, why.map_or(Stopped::OptedOut, Stopped::Withdrawn)))
+    });
+    Ok(stopped.collect())
 }
 
 /// A pause that is not worth giving a text back for.

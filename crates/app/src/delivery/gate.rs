@@ -6,9 +6,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use domain::contexts;
 use domain::instant::Instant;
 use domain::permit::{Category, Circumstances, Consent, Decision, Facts, Rule, decide};
-use domain::quiet_hours;
+use domain::quiet_hours::QuietHours;
+use domain::settings::{Settings, StateHours};
+use domain::windows::{self, SendingHours};
 use jiff::tz::TimeZone;
 use store::recipients::Candidate;
 
@@ -22,6 +25,7 @@ pub struct Permit {
     segments: u32,
     price: i64,
     not_after: Instant,
+    to_opted_out: bool,
 }
 
 impl Permit {
@@ -53,6 +57,10 @@ impl Permit {
     pub const fn not_after(&self) -> Instant {
         self.not_after
     }
+    /// It reaches those who opted out: the answer to that, or to a call for help.
+    pub const fn is_to_opted_out(&self) -> bool {
+        self.to_opted_out
+    }
 }
 
 /// The gate's answer for one candidate.
@@ -68,20 +76,40 @@ pub enum Verdict {
     Unaffordable(i64),
 }
 
+/// What decides when a recipient may be texted.
+type Clock = (Place, Option<QuietHours>);
+
+/// Where a recipient lives: a zone, or what an area code tells.
+#[derive(PartialEq, Eq, Hash)]
+enum Place {
+    Zone(String, Option<&'static str>),
+    Area(&'static [&'static str], Option<&'static str>),
+}
+
 /// Asks the gate for a batch of one stream.
-pub struct Gate {
+pub struct Gate<'a> {
     around: Circumstances,
+    choices: &'a Settings,
     home: TimeZone,
     body: Arc<str>,
-    zones: HashMap<String, TimeZone>,
+    quiet_hours: Option<QuietHours>,
+    hours: HashMap<Clock, SendingHours>,
     funds: i64,
 }
 
-impl Gate {
-    /// A gate for texts under these circumstances. `home` is the zone of recipients that have
-    /// none, `body` the text of those that have none of their own, `funds` the credits there are.
-    pub fn new(around: Circumstances, home: TimeZone, body: Arc<str>, funds: i64) -> Self {
-        Self { around, home, body, zones: HashMap::new(), funds }
+impl<'a> Gate<'a> {
+    /// A gate for texts under these circumstances, of an account with these choices. `home` is the zone of recipients that have
+    /// none, `body` the text of those that have none of their own, `funds` the credits there are,
+    /// `quiet_hours` the account's nights.
+    pub fn new(
+        around: Circumstances,
+        choices: &'a Settings,
+        home: TimeZone,
+        body: Arc<str>,
+        funds: i64,
+        quiet_hours: Option<QuietHours>,
+    ) -> Self {
+        Self { around, choices, home, body, quiet_hours, hours: HashMap::new(), funds }
     }
 
     /// Decides on one candidate, which would be its `attempt`-th attempt.
@@ -93,8 +121,10 @@ impl Gate {
         // A stream of single texts may carry transactional ones to people nobody asked yet.
         let needs_opt_in = around.needs_opt_in;
         around.needs_opt_in |= one.category == Category::Marketing;
-        around.passes_quiet_hours =
-            domain::contexts::find(&one.context).is_some_and(|context| context.passes_quiet_hours);
+        let context = contexts::find(&one.context);
+        around.passes_quiet_hours = context.is_some_and(|context| context.passes_quiet_hours);
+        around.to_opted_out = context.is_some_and(|context| context.to_opted_out);
+        around.context_enabled = context.is_none_or(|context| self.choices.sends(context));
         let decision = decide(around, &facts);
         around.needs_opt_in = needs_opt_in;
         match decision {
@@ -111,6 +141,7 @@ impl Gate {
                     segments: u32::try_from(one.segments).unwrap_or(u32::MAX),
                     price: one.price,
                     not_after: one.not_after,
+                    to_opted_out: around.to_opted_out,
                 })
             }
         }
@@ -124,26 +155,41 @@ impl Gate {
         Facts {
             text_problem: problem_of(Rule::Template),
             number_problem: problem_of(Rule::Number),
+            withdrawn: candidate.withdrawn.clone(),
             blocked: candidate.blocked,
-            consent: if domain::mutant!(M21) { Consent::OptedIn } else { candidate.consent },
+            consent: match candidate.consent {
+                _ if domain::mutant!(M21) => Consent::OptedIn,
+                _ if candidate.sender_opted_out => Consent::OptedOut,
+                consent => consent,
+            },
             unverified: false,
             send_at: one.send_at,
             not_after: one.not_after,
-            zone: self.zone(one.timezone.as_deref()),
+            hours: self.hours(candidate),
             texts_today: 0,
             identical_in_flight: false,
         }
     }
 
-    fn zone(&mut self, name: Option<&str>) -> TimeZone {
-        let Some(name) = name else {
-            return self.home.clone();
+    /// When the recipient may be texted: by their own quiet hours, else the account's, and their
+    /// state's where the account keeps to them.
+    fn hours(&mut self, candidate: &Candidate) -> SendingHours {
+        let one = &candidate.recipient;
+        let in_state = match self.choices.state_hours {
+            StateHours::Off => false,
+            StateHours::Marketing => one.category == Category::Marketing,
+            StateHours::All => true,
         };
-        if let Some(zone) = self.zones.get(name) {
-            return zone.clone();
-        }
-        let zone = quiet_hours::zone(name).unwrap_or_else(|_| self.home.clone());
-        self.zones.insert(name.to_owned(), zone.clone());
-        zone
+        let state = windows::state_of(&one.phone).filter(|_| in_state);
+        let place = match &one.timezone {
+            Some(name) => Place::Zone(name.clone(), state),
+            None => Place::Area(windows::zones_of(&one.phone), state),
+        };
+        let quiet = candidate.quiet_hours.or(self.quiet_hours);
+        let (home, zone) = (&self.home, one.timezone.as_deref());
+        self.hours
+            .entry((place, quiet))
+            .or_insert_with(|| SendingHours::of_phone(&one.phone, zone, home, quiet, in_state))
+            .clone()
     }
 }

@@ -69,7 +69,7 @@ pub async fn look(desk: &Desk) -> Result<usize> {
     let mut groups: BTreeMap<String, Vec<UnknownText>> = BTreeMap::new();
     for text in due {
         let MessageId { account, stream, ord } = text.message;
-        let found = recipients::candidates_at(&mut tx, account, stream, &[ord]).await?;
+        let found = recipients::candidates_at(&mut tx, account, stream, "", &[ord]).await?;
         let phone = found.into_iter().next().map(|one| one.recipient.phone);
         groups.entry(phone.unwrap_or_default()).or_default().push(text);
     }
@@ -294,7 +294,7 @@ const LOOK_LEAST: Duration = Duration::from_secs(1);
 async fn absent(desk: &Desk, text: &UnknownText, fresh: bool) -> Result<()> {
     let MessageId { account, stream, ord } = text.message;
     let mut tx = desk.db.read().await?;
-    let useful = recipients::candidates_at(&mut tx, account, stream, &[ord])
+    let useful = recipients::candidates_at(&mut tx, account, stream, "", &[ord])
         .await?
         .first()
         .is_some_and(|one| one.recipient.not_after > tx.now());

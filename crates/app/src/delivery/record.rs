@@ -13,7 +13,7 @@ use domain::ids::{AccountId, MessageId, StreamId};
 use domain::instant::Instant;
 use domain::message::{Fact, Money, Receipt, State, fold};
 use domain::permit::{Category, Consent, Rule};
-use store::consents::{self, ConsentEvent};
+use store::consents::{self, ConsentEvent, Proof};
 use store::messages::{self, EventKind, Message, MessageEvent, TallyChange};
 use store::unknowns::{self, UnknownText};
 use store::{Result, Tx, audit, chunks, orphans, recipients};
@@ -330,7 +330,7 @@ async fn suppress(
     }
     let ords: Vec<i64> = opted_out.keys().copied().collect();
     let mut events = Vec::new();
-    for one in recipients::candidates_at(tx, account, stream, &ords).await? {
+    for one in recipients::candidates_at(tx, account, stream, "", &ords).await? {
         let message = MessageId { account, stream, ord: one.recipient.ord };
         for &category in Category::ALL {
             events.push(ConsentEvent {
@@ -341,6 +341,7 @@ async fn suppress(
                 source: "carrier".to_owned(),
                 actor: "carrier".to_owned(),
                 evidence: format!("{message} refused with {}", opted_out[&message.ord]),
+                proof: Proof::default(),
             });
         }
     }

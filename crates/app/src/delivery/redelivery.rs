@@ -48,7 +48,7 @@ pub async fn send_again(
     let ords: Vec<i64> = failed.iter().map(|(ord, _)| *ord).collect();
     let mut after = before;
     let mut again = Vec::new();
-    for one in recipients::candidates_at(tx, account, before.id, &ords).await? {
+    for one in recipients::candidates_at(tx, account, before.id, "", &ords).await? {
         let one = one.recipient;
         let code = failed.iter().find(|(ord, _)| *ord == one.ord).map_or(0, |(_, code)| *code);
         let wait = carrier_errors::redelivery(code, one.tries, ATTEMPTS_MAX, now);

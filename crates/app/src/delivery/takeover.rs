@@ -139,7 +139,7 @@ async fn arrived(
 ) -> Result<Option<BTreeSet<i64>>> {
     let Some(witness) = &desk.witness else { return Ok(None) };
     let ords: Vec<i64> = texts.iter().map(|message| message.ord).collect();
-    let list = recipients::candidates_at(tx, account, stream, &ords).await?;
+    let list = recipients::candidates_at(tx, account, stream, "", &ords).await?;
     let shared = match stream {
         id if id.is_endless() => None,
         id => campaigns::campaign(tx, account, id).await?.sealed_body,

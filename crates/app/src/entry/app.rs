@@ -28,7 +28,7 @@ use crate::delivery::senders::From;
 use crate::delivery::throttle::Throttles;
 use crate::delivery::wire_log::WireLogs;
 use crate::delivery::{orphans, watchman, worker};
-use crate::flow::inbound::{self, Inbox};
+use crate::flow::inbound::{self, Inbox, Reception};
 use crate::flow::messages::{self, Intakes};
 use crate::flow::timer;
 
@@ -84,6 +84,7 @@ impl App {
             Some(url) => url.clone(),
             None => format!("http://{}", listener.local_addr()?),
         };
+        keep_public_url(&db, &public_url).await?;
         let (twilio, sandbox) = if let Some(twilio) = &settings.twilio {
             (twilio.clone(), None)
         } else {
@@ -120,11 +121,18 @@ impl App {
             claimant,
             stopping: AtomicBool::new(false),
         });
+        let call = Arc::new(Notify::new());
+        let reception = Reception {
+            db: db.clone(),
+            dice: Arc::clone(&dice),
+            installation_sender: installation_sender(&settings),
+            magic_allowed: sandbox.is_some(),
+        };
         Ok(Arc::new(Self {
             receipts: receipts::start(Arc::clone(&desk)),
             intakes: messages::start_intakes(db.clone()),
-            call: Arc::new(Notify::new()),
-            inbox: inbound::start(db.clone(), Arc::clone(&dice)),
+            inbox: inbound::start(reception, Arc::clone(&call)),
+            call,
             carrier_tokens: carriers::webhook_tokens(&settings, &twilio),
             settings,
             db,
@@ -214,6 +222,17 @@ pub async fn installation_secret(db: &Db, dice: &dyn Dice) -> store::Result<Secr
     let secret = accounts::installation_secret(&mut tx, Secret(fresh)).await?;
     tx.commit().await?;
     Ok(secret)
+}
+
+/// Keeps where people reach the server: links in texts lead there.
+async fn keep_public_url(db: &Db, url: &str) -> store::Result<()> {
+    let mut tx = db.begin().await?;
+    let kept = accounts::public_place(&mut tx).await?;
+    if kept.is_some_and(|(_, kept)| kept == url) {
+        return Ok(());
+    }
+    accounts::set_public_url(&mut tx, url).await?;
+    tx.commit().await
 }
 
 /// One server at a time sends from an embedded database.

@@ -9,7 +9,7 @@ use domain::seam::Dice;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use store::accounts::{self, Account, KeyHolder, KeyMode};
-use store::senders::{self, Sender};
+use store::senders::{self, AnswersStop, Sender};
 use store::{Tx, streams};
 
 use super::{Refusal, Result, invalid};
@@ -159,6 +159,19 @@ pub struct SenderIn {
     pub address: String,
     /// What the carrier lets it send; absent for the usual pace of its kind.
     pub segments_per_second: Option<u32>,
+    /// Who answers STOP, START and HELP: `carrier` or `ledgerline`; absent for the usual of its
+    /// kind: the carrier, but for short codes and WhatsApp.
+    pub answers_stop: Option<String>,
+}
+
+/// What is to change of a sender; what is left out stays.
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SenderPatch {
+    /// What the carrier lets it send.
+    pub segments_per_second: Option<u32>,
+    /// Who answers STOP, START and HELP: `carrier` or `ledgerline`.
+    pub answers_stop: Option<String>,
 }
 
 /// The fastest sender there may be.
@@ -183,6 +196,10 @@ pub async fn add_sender(
         address: checked_address(kind, &wanted.address)?,
         segments_per_second: pace,
         active: true,
+        answers_stop: match &wanted.answers_stop {
+            None => AnswersStop::usual(kind),
+            Some(word) => checked_answers(word)?,
+        },
     };
     match senders::insert_sender(tx, account, &sender).await {
         Err(store::Error::Exists { .. }) => {
@@ -190,6 +207,27 @@ pub async fn add_sender(
         }
         other => Ok(other.map(|()| sender)?),
     }
+}
+
+/// Changes a sender.
+pub async fn patch_sender(
+    tx: &mut Tx,
+    account: AccountId,
+    id: SenderId,
+    patch: &SenderPatch,
+) -> Result<Sender> {
+    senders::sender(tx, account, id).await?;
+    if let Some(pace) = patch.segments_per_second {
+        set_pace(tx, account, id, pace).await?;
+    }
+    if let Some(word) = &patch.answers_stop {
+        senders::set_answers_stop(tx, account, id, checked_answers(word)?).await?;
+    }
+    Ok(senders::sender(tx, account, id).await?)
+}
+
+fn checked_answers(word: &str) -> Result<AnswersStop> {
+    AnswersStop::parse(word).ok_or_else(|| invalid("answers_stop", "write carrier or ledgerline"))
 }
 
 /// Changes what a sender may send a second; texts that are claimed from here on keep to it.

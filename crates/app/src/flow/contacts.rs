@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use domain::ids::{AccountId, ContactId};
 use domain::permit::{Category, Consent};
 use domain::phone;
+use domain::quiet_hours::QuietHours;
 use domain::seam::Dice;
 use serde::Deserialize;
 use store::Tx;
 use store::accounts::Account;
-use store::consents::{self, ConsentEvent};
+use store::consents::{self, ConsentEvent, Proof};
 use store::contacts::{self, Contact};
 
 use super::accounts::{NAME_CHARS_MAX, checked_zone};
@@ -18,8 +19,9 @@ use super::{Result, invalid};
 /// Tags a contact has at most.
 const TAGS_MAX: usize = 50;
 /// Custom fields a contact has at most.
-const FIELDS_MAX: usize = 50;
-const FIELD_CHARS_MAX: usize = 1000;
+pub const FIELDS_MAX: usize = 50;
+/// The longest custom field.
+pub const FIELD_CHARS_MAX: usize = 1000;
 
 /// A person as an API caller describes one; the phone decides who it is.
 #[derive(Clone, Debug, Default, Deserialize, utoipa::ToSchema)]
@@ -41,10 +43,17 @@ pub struct ContactIn {
     pub consent: Option<String>,
     /// The account wants no text to go there.
     pub blocked: Option<bool>,
+    /// Language, such as `es` or `es-MX`.
+    pub locale: Option<String>,
+    /// The number is known to be theirs.
+    pub verified: Option<bool>,
+    /// The person's own quiet hours, instead of the account's.
+    #[schema(value_type = Option<Object>)]
+    pub quiet_hours: Option<QuietHours>,
 }
 
 /// A checked word about a person.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Word {
     /// E.164.
     pub phone: String,
@@ -60,6 +69,14 @@ pub struct Word {
     pub consent: Option<Consent>,
     /// Block, if told.
     pub blocked: Option<bool>,
+    /// Language, if told.
+    pub locale: Option<String>,
+    /// Whether the number is known to be theirs, if told.
+    pub verified: Option<bool>,
+    /// Own quiet hours, if told.
+    pub quiet_hours: Option<QuietHours>,
+    /// Its line in a file; absent when it is from none.
+    pub line: Option<u64>,
 }
 
 /// Checks what a caller says of a person.
@@ -76,11 +93,8 @@ pub fn checked(wanted: &ContactIn, account: &Account) -> Result<Word> {
     let timezone =
         told(&wanted.timezone).map(|name| checked_zone("timezone", &name)).transpose()?;
     let consent = told(&wanted.consent).map(|word| checked_consent(&word)).transpose()?;
-    let mut tags: Vec<String> = wanted.tags.iter().map(|tag| tag.trim().to_owned()).collect();
-    tags.retain(|tag| !tag.is_empty());
-    if tags.len() > TAGS_MAX || tags.iter().any(|tag| tag.chars().count() > NAME_CHARS_MAX) {
-        return Err(invalid("tags", format!("write at most {TAGS_MAX} short tags")));
-    }
+    let locale = told(&wanted.locale).map(|text| checked_locale(&text)).transpose()?;
+    let tags = checked_tags(&wanted.tags)?;
     if wanted.fields.len() > FIELDS_MAX
         || wanted.fields.values().any(|value| value.chars().count() > FIELD_CHARS_MAX)
     {
@@ -100,7 +114,37 @@ pub fn checked(wanted: &ContactIn, account: &Account) -> Result<Word> {
         fields: wanted.fields.clone(),
         consent,
         blocked: wanted.blocked,
+        locale,
+        verified: wanted.verified,
+        quiet_hours: wanted.quiet_hours,
+        line: None,
     })
+}
+
+/// Checks labels: short ones, without order or repetition.
+pub fn checked_tags(tags: &[String]) -> Result<Vec<String>> {
+    let mut tags: Vec<String> = tags.iter().map(|tag| tag.trim().to_owned()).collect();
+    tags.retain(|tag| !tag.is_empty());
+    if tags.len() > TAGS_MAX || tags.iter().any(|tag| tag.chars().count() > NAME_CHARS_MAX) {
+        return Err(invalid("tags", format!("write at most {TAGS_MAX} short tags")));
+    }
+    tags.sort_unstable();
+    tags.dedup();
+    Ok(tags)
+}
+
+/// Checks the name of a language, such as `es` or `es-MX`.
+pub fn checked_locale(text: &str) -> Result<String> {
+    let locale = text.trim().replace('_', "-");
+    let mut parts = locale.split('-');
+    let language = parts.next().unwrap_or_default();
+    let fits = (2..=3).contains(&language.len())
+        && language.bytes().all(|byte| byte.is_ascii_alphabetic())
+        && parts.all(|part| {
+            (2..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        })
+        && locale.len() <= 35;
+    if fits { Ok(locale) } else { Err(invalid("locale", "write a language such as es or es-MX")) }
 }
 
 /// Checks a word of consent.
@@ -129,7 +173,7 @@ pub struct Kept {
     pub created: usize,
     /// Known contacts.
     pub updated: usize,
-    /// Opt-outs that stood against an opt-in and stay.
+    /// Opt-outs that stood against an opt-in and stay: only the person can undo them.
     pub opt_outs_kept: usize,
 }
 
@@ -176,6 +220,9 @@ fn fresh(id: ContactId, phone: &str, created_at: domain::instant::Instant) -> Co
         timezone: None,
         tags: Vec::new(),
         fields: BTreeMap::new(),
+        locale: None,
+        verified: false,
+        quiet_hours: None,
         blocked: false,
         created_at,
     }
@@ -193,6 +240,11 @@ fn joined(mut contact: Contact, word: &Word) -> Contact {
     contact.tags.dedup();
     contact.fields.extend(word.fields.clone());
     contact.blocked = word.blocked.unwrap_or(contact.blocked);
+    contact.verified = word.verified.unwrap_or(contact.verified);
+    if word.locale.is_some() {
+        contact.locale.clone_from(&word.locale);
+    }
+    contact.quiet_hours = word.quiet_hours.or(contact.quiet_hours);
     contact
 }
 
@@ -203,23 +255,27 @@ async fn keep_consents(
     words: &[Word],
     source: Source<'_>,
 ) -> Result<usize> {
-    let told: Vec<(&str, Consent)> = words
+    let told: Vec<(&Word, Consent)> = words
         .iter()
-        .filter_map(|word| Some((word.phone.as_str(), word.consent?)))
+        .filter_map(|word| Some((word, word.consent?)))
         .filter(|(_, consent)| *consent != Consent::Unknown)
         .collect();
-    let phones: Vec<String> = told.iter().map(|(phone, _)| (*phone).to_owned()).collect();
+    let phones: Vec<String> = told.iter().map(|(word, _)| word.phone.clone()).collect();
     let mut kept = 0;
     let mut events = Vec::new();
     for &category in Category::ALL {
         let standing: BTreeMap<String, Consent> =
             consents::consents_for(tx, account, category, &phones).await?.into_iter().collect();
-        for (phone, consent) in &told {
-            let before = standing.get(*phone).copied().unwrap_or(Consent::Unknown);
+        // What people said themselves is theirs to take back; an account's own word is not.
+        let own = consents::own_opt_outs(tx, account, category, &phones).await?;
+        for (word, consent) in &told {
+            let before = standing.get(&word.phone).copied().unwrap_or(Consent::Unknown);
             if before == *consent {
                 continue;
             }
-            if before == Consent::OptedOut && !source.may_opt_in_again {
+            if before == Consent::OptedOut
+                && (!source.may_opt_in_again || own.contains(&word.phone))
+            {
                 kept += usize::from(category == Category::Marketing);
                 continue;
             }
@@ -227,12 +283,16 @@ async fn keep_consents(
             dice.fill(&mut id);
             events.push(ConsentEvent {
                 id,
-                phone: (*phone).to_owned(),
+                phone: word.phone.clone(),
                 category,
                 state: *consent,
                 source: source.name.to_owned(),
                 actor: source.actor.to_owned(),
-                evidence: source.evidence.to_owned(),
+                evidence: match word.line {
+                    Some(line) => format!("{}, line {line}", source.evidence),
+                    None => source.evidence.to_owned(),
+                },
+                proof: Proof::default(),
             });
         }
     }

@@ -11,6 +11,9 @@ use store::accounts::{self, Account};
 use super::contacts::{ContactIn, Source, Word, checked, keep_words};
 use super::{Refusal, Result, invalid};
 
+/// Who vouches for the opt-ins of a file, in their own words, at most so long.
+pub const ATTESTATION_CHARS_MAX: usize = 1000;
+
 /// Rows written in one transaction.
 const ROWS_A_BATCH: usize = 1000;
 /// Rejected rows told one by one; all are counted.
@@ -49,6 +52,23 @@ pub struct Rejected {
     pub value: String,
     /// What is wrong and how to mend it.
     pub reason: String,
+}
+
+/// What an import notes beside each consent: where the file came from, which import it was, and who
+/// vouches for it.
+pub fn evidence(dice: &dyn Dice, file: &str, attestation: Option<&str>) -> Result<String> {
+    let mut batch = [0; 6];
+    dice.fill(&mut batch);
+    let batch = data_encoding::HEXLOWER.encode(&batch);
+    let words = attestation.map(str::trim).filter(|words| !words.is_empty());
+    let Some(words) = words else {
+        return Ok(format!("{file}, import {batch}, without attestation"));
+    };
+    if words.chars().count() > ATTESTATION_CHARS_MAX || words.contains('\0') {
+        let problem = format!("write at most {ATTESTATION_CHARS_MAX} characters");
+        return Err(invalid("attestation", problem));
+    }
+    Ok(format!("{file}, import {batch}, attested: {words:?}"))
 }
 
 /// Imports a file. `seen` is called after each batch with the rows read so far.
@@ -194,7 +214,9 @@ impl<'a> Rows<'a> {
             }
             let line = record.position().map_or(0, |at| line_of(self.file, at));
             match self.word(&record) {
-                Ok(word) if self.phones.insert(word.phone.clone()) => words.push(word),
+                Ok(word) if self.phones.insert(word.phone.clone()) => {
+                    words.push(Word { line: Some(line), ..word });
+                }
                 Ok(_) => done.duplicates += 1,
                 Err((field, value, reason)) => {
                     done.rejected_count += 1;
@@ -233,6 +255,13 @@ impl<'a> Rows<'a> {
                 "name" => wanted.name = Some(value.to_owned()),
                 "timezone" => wanted.timezone = Some(value.to_owned()),
                 "consent" => wanted.consent = Some(value.to_owned()),
+                "locale" => wanted.locale = Some(value.to_owned()),
+                "verified" | "blocked" => {
+                    let flag = flag(value)
+                        .map_err(|reason| (name.clone(), value.to_owned(), reason.to_owned()))?;
+                    *if name == "verified" { &mut wanted.verified } else { &mut wanted.blocked } =
+                        flag;
+                }
                 "tags" => {
                     wanted.tags = value.split([';', '|', ',']).map(str::to_owned).collect();
                 }
@@ -260,6 +289,16 @@ impl<'a> Rows<'a> {
     }
 }
 
+/// A cell that says yes or no; nothing when it is empty.
+fn flag(value: &str) -> std::result::Result<Option<bool>, &'static str> {
+    match value.to_ascii_lowercase().as_str() {
+        "" => Ok(None),
+        "true" | "yes" | "1" => Ok(Some(true)),
+        "false" | "no" | "0" => Ok(Some(false)),
+        _ => Err("write true or false"),
+    }
+}
+
 /// Rejected rows as CSV, with cells that a spreadsheet would run as formulas made harmless.
 pub fn rejected_csv(rejected: &[Rejected]) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
@@ -273,7 +312,8 @@ pub fn rejected_csv(rejected: &[Rejected]) -> String {
     String::from_utf8(bytes).expect("texts are UTF-8")
 }
 
-fn harmless(cell: &str) -> String {
+/// A cell that no spreadsheet runs as a formula.
+pub fn harmless(cell: &str) -> String {
     if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
         format!("'{cell}")
     } else {

@@ -189,7 +189,7 @@ impl<'a> Draft<'a> {
             phone: to,
             contact: contact.map(|one| one.id),
             timezone: contact.and_then(|one| one.timezone.clone()),
-            context: self.context.key.to_owned(),
+            context: self.context.key.clone(),
             category: self.context.category,
             body: Some(text.body),
             segments: i64::from(text.segments),
@@ -218,7 +218,7 @@ fn checked_context(wanted: &MessageIn) -> Result<&'static contexts::Context> {
     match (&wanted.context, &wanted.category) {
         (Some(key), category) => {
             let context = contexts::find(key).ok_or_else(|| {
-                let keys: Vec<&str> = contexts::CONTEXTS.iter().map(|one| one.key).collect();
+                let keys: Vec<&str> = contexts::all().iter().map(|one| one.key.as_str()).collect();
                 invalid("context", format!("write one of {}", keys.join(", ")))
             })?;
             let other = category.as_ref().is_some_and(|word| word != context.category.as_str());

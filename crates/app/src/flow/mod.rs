@@ -4,17 +4,28 @@
 //! way it is reached. A function takes an open transaction where its effect must commit with
 //! something else, and the [`Db`](store::Db) where it needs several.
 
+pub mod account_settings;
 pub mod accounts;
+pub mod appointments;
 pub mod audit;
 pub mod campaigns;
+pub mod consents;
+pub mod contact_changes;
 pub mod contacts;
 pub mod groups;
 pub mod import;
 pub mod inbound;
+pub mod inbox;
+pub mod keywords;
 pub mod messages;
+pub mod opt_out_link;
 pub mod quote;
+pub mod reminders;
+pub mod replies;
 pub mod sealing;
 pub mod status;
+pub mod templates;
+pub mod texts;
 pub mod timer;
 
 /// A request that cannot be done as asked; nothing has changed.

@@ -205,7 +205,7 @@ fn recipient(campaign: &Campaign, contact: &Contact, ord: i64, composed: Compose
         phone: contact.phone.clone(),
         contact: Some(contact.id),
         timezone: contact.timezone.clone(),
-        context: contexts::of_campaign(campaign.category).key.to_owned(),
+        context: contexts::of_campaign(campaign.category).key.clone(),
         category: campaign.category,
         body: composed.body,
         segments: i64::from(composed.segments),

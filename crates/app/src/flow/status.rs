@@ -288,7 +288,7 @@ pub async fn message_status(db: &Db, account: AccountId, id: MessageId) -> Resul
     }
     let mut tx = db.read().await?;
     let stream = id.stream;
-    let found = recipients::candidates_at(&mut tx, account, stream, &[id.ord]).await?;
+    let found = recipients::candidates_at(&mut tx, account, stream, "", &[id.ord]).await?;
     let one = found.into_iter().next().ok_or_else(missing)?.recipient;
     let message = stories::find_message(&mut tx, account, stream, id.ord).await?;
     let story = stories::story(&mut tx, account, stream, id.ord).await?;

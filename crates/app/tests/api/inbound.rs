@@ -1,3 +1,5 @@
+//! Texts that come in through the hook, and what other tests of texts use to have some come.
+
 use axum::http::Method;
 use domain::ids::ThreadId;
 use ledgerline::entry::settings::{Settings, Twilio};
@@ -14,11 +16,11 @@ testkit::both_engines!(
     signatures_are_checked_as_the_public_sees_the_server,
 );
 
-const PUBLIC: &str = "https://texts.example.com";
-const TOKEN: &str = "the-present-token";
+pub const PUBLIC: &str = "https://texts.example.com";
+pub const TOKEN: &str = "the-present-token";
 const PREVIOUS: &str = "the-token-before";
 const BACKUP: &str = "the-token-of-the-backup";
-const NUMBER: &str = "+13125550199";
+pub const NUMBER: &str = "+13125550199";
 
 fn twilio(token: &str) -> Twilio {
     Twilio {
@@ -33,18 +35,18 @@ fn twilio(token: &str) -> Twilio {
 }
 
 /// Behind a proxy that ends TLS, with tokens of every kind.
-fn live(settings: &mut Settings) {
+pub fn live(settings: &mut Settings) {
     let previous_auth_token = Some(PREVIOUS.to_owned().into());
     settings.public_url = Some(PUBLIC.to_owned());
     settings.twilio = Some(Twilio { previous_auth_token, ..twilio(TOKEN) });
     settings.backup = Some(twilio(BACKUP));
 }
 
-fn sid(n: u32) -> String {
+pub fn sid(n: u32) -> String {
     format!("SM{n:032x}")
 }
 
-fn text<'a>(sid: &'a str, from: &'a str, to: &'a str, body: &'a str) -> Vec<(&'a str, &'a str)> {
+pub fn text<'a>(sid: &'a str, from: &'a str, to: &'a str, body: &'a str) -> Vec<(&'a str, &'a str)> {
     vec![
         ("MessageSid", sid),
         ("From", from),
@@ -66,7 +68,7 @@ async fn post(server: &Server, pairs: &[(&str, &str)], signature: Option<&str>) 
     asking.body("application/x-www-form-urlencoded", body).send().await
 }
 
-async fn arrives(server: &Server, pairs: &[(&str, &str)]) -> Reply {
+pub async fn arrives(server: &Server, pairs: &[(&str, &str)]) -> Reply {
     let url = format!("{PUBLIC}/hooks/twilio/inbound");
     post(server, pairs, Some(&signature::sign(TOKEN, &url, pairs))).await
 }

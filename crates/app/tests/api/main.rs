@@ -13,6 +13,7 @@ mod hooks;
 mod idempotency;
 mod inbound;
 mod messages;
+mod replies;
 mod senders;
 mod server;
 mod wallet;

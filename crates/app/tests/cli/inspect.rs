@@ -53,6 +53,11 @@ fn quiet_hours_equal_the_samples() {
 }
 
 #[test]
+fn rules_equal_the_samples() {
+    assert_answers("rrule", "domain/tests/vectors/rrule.jsonl", &["occurrences"]);
+}
+
+#[test]
 fn signatures_equal_the_samples() {
     assert_answers("twilio-signature", "twilio/tests/vectors/twilio_signatures.jsonl", &["valid"]);
 }

@@ -1,9 +1,12 @@
 //! What comes back from outside: receipts, and texts that people send.
 
+use std::sync::Arc;
+
 use domain::message::{Receipt, State};
+use domain::seam::SeededDice;
 use ledgerline::delivery::receipts::{ReceiptIn, keep_batch};
 use ledgerline::flow::accounts::{self, SenderIn};
-use ledgerline::flow::inbound::{Received, receive_batch};
+use ledgerline::flow::inbound::{Received, Reception, receive_batch};
 use store::threads;
 use testkit::Engine;
 use twilio::wire::InboundMessage;
@@ -99,7 +102,12 @@ async fn inbound_texts(engine: Engine) {
     town.endure("inbound", Death::Proven, least, async |trial| {
         let shop = &trial.shop;
         let address = format!("{}", 10_000_000 + shop.number());
-        let wanted = SenderIn { kind: "short_code".into(), address, segments_per_second: None };
+        let wanted = SenderIn {
+            kind: "short_code".into(),
+            address,
+            segments_per_second: None,
+            answers_stop: None,
+        };
         let mut tx = town.db.begin().await.expect("begins");
         let added = accounts::add_sender(&mut tx, &*town.dice, shop.account, &wanted).await;
         added.expect("adds");
@@ -115,13 +123,20 @@ async fn inbound_texts(engine: Engine) {
             opt_out_type: None,
         };
         let batch = vec![text(0, 0), text(1, 1), text(2, 0), text(1, 1)];
-        let flow = receive_batch(&town.db, &*town.dice, batch.clone());
+        let reception = Arc::new(Reception {
+            db: town.db.clone(),
+            dice: Arc::<SeededDice>::clone(&town.dice),
+            installation_sender: None,
+            magic_allowed: true,
+        });
+        let (hook, posted) = (Arc::clone(&reception), batch.clone());
+        let flow = async move { receive_batch(&hook, posted).await };
         if let Some(answers) = trial.run(flow).await {
             assert_eq!(answers.len(), batch.len());
         }
-        let first = receive_batch(&town.db, &*town.dice, batch.clone()).await;
+        let first = receive_batch(&reception, batch.clone()).await;
         assert!(first.iter().all(Result::is_ok), "{first:?}");
-        let second = receive_batch(&town.db, &*town.dice, batch).await;
+        let second = receive_batch(&reception, batch).await;
         assert_eq!(second, vec![Ok(Received::Before); 4]);
         let mut tx = town.db.read().await.expect("reads");
         let mut texts = Vec::new();

@@ -1,7 +1,6 @@
 //! An account with a server process that can die, and what is done around it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -209,15 +208,7 @@ impl<'a> Shop<'a> {
 
     /// The same, with so many credits.
     pub async fn people_with(&self, count: usize, credits: i64) {
-        let word = |phone| Word {
-            phone,
-            name: None,
-            timezone: None,
-            tags: Vec::new(),
-            fields: BTreeMap::new(),
-            consent: Some(Consent::OptedIn),
-            blocked: None,
-        };
+        let word = |phone| Word { phone, consent: Some(Consent::OptedIn), ..Word::default() };
         let words: Vec<Word> = self.phones().take(count).map(word).collect();
         let source =
             Source { name: "test", actor: "test", evidence: "a form", may_opt_in_again: true };

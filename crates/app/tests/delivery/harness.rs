@@ -421,13 +421,5 @@ pub fn phone(n: usize) -> String {
 }
 
 pub fn word(phone: &str, consent: Option<Consent>) -> Word {
-    Word {
-        phone: phone.to_owned(),
-        name: None,
-        timezone: None,
-        tags: Vec::new(),
-        fields: BTreeMap::new(),
-        consent,
-        blocked: None,
-    }
+    Word { phone: phone.to_owned(), consent, ..Word::default() }
 }

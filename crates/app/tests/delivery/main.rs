@@ -15,5 +15,6 @@ mod pools;
 mod quiet;
 mod routes;
 mod scenarios;
+mod stops;
 mod unknowns;
 mod zombies;

@@ -14,6 +14,11 @@ const STEPS: &[(&str, &str, &str)] = &[
         include_str!("../../migrations/sqlite/0002_delivery.sql"),
         include_str!("../../migrations/postgres/0002_delivery.sql"),
     ),
+    (
+        "0003_appointments",
+        include_str!("../../migrations/sqlite/0003_appointments.sql"),
+        include_str!("../../migrations/postgres/0003_appointments.sql"),
+    ),
 ];
 
 /// Any number: all servers of an installation agree on it.

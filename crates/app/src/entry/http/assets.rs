@@ -19,6 +19,7 @@ embedded!(
     "page.css" "text/css; charset=utf-8",
     "docs.css" "text/css; charset=utf-8",
     "watch.css" "text/css; charset=utf-8",
+    "opt_out.css" "text/css; charset=utf-8",
     "watch.js" "text/javascript; charset=utf-8",
     "icon.svg" "image/svg+xml",
 );

@@ -25,6 +25,12 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
+/// The same for a page with a button, which leads back to this server.
+const FORM_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; \
+     form-action 'self'; frame-ancestors 'none'",
+);
+
 /// Answers 503 when an endpoint takes too long; its open transaction leaves no trace.
 pub async fn limit_time(State(longest): State<Duration>, request: Request, next: Next) -> Response {
     let answered = tokio::time::timeout(longest, next.run(request)).await;
@@ -61,6 +67,15 @@ pub async fn guard_page(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     headers.insert(CONTENT_SECURITY_POLICY, PAGE_POLICY);
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
+}
+
+/// Gives a page with a button its headers.
+pub async fn guard_form(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, FORM_POLICY);
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     response
 }

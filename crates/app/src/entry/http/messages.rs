@@ -79,7 +79,7 @@ pub async fn send_group(
     }
 }
 
-fn asking<'a>(app: &'a App, holder: &Holder) -> Asking<'a> {
+pub(super) fn asking<'a>(app: &'a App, holder: &Holder) -> Asking<'a> {
     Asking {
         account: holder.account,
         installation_sender: app.installation_sender(),

@@ -9,6 +9,7 @@
 mod accounts;
 mod assets;
 mod auth;
+mod automations;
 mod campaigns;
 mod carriers;
 mod contacts;
@@ -29,6 +30,8 @@ mod quote;
 mod router;
 mod senders;
 mod server;
+mod tasks;
+mod threads;
 mod wallet;
 pub mod watch;
 

@@ -40,6 +40,8 @@ pub struct Document {
         (name = "campaigns", description = "A text to a list: written, quoted, started, paused, \
             resumed."),
         (name = "messages", description = "Single texts, and what became of each."),
+        (name = "inbox", description = "Conversations both ways, follow-ups for staff, and what \
+            acted by itself."),
         (name = "senders", description = "What texts come from."),
         (name = "carriers", description = "For whoever runs the installation: how calls to the \
             carriers go, and what they hold that nobody here knows."),
@@ -68,8 +70,9 @@ pub fn finish(api: utoipa::openapi::OpenApi) -> Document {
     for (path, item) in paths {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
             name(operation);
-            add_refusals(path, method == "post", operation);
-            if method == "post" {
+            let writes = matches!(method.as_str(), "post" | "put" | "patch");
+            add_refusals(path, writes, operation);
+            if writes {
                 add_idempotency_key(operation);
             }
         }
@@ -97,16 +100,16 @@ fn name(operation: &mut Value) {
     }
 }
 
-fn add_refusals(path: &str, posts: bool, operation: &mut Value) {
+fn add_refusals(path: &str, writes: bool, operation: &mut Value) {
     let named = path.contains('{');
-    let reads_body = posts && operation.get("requestBody").is_some();
+    let reads_body = writes && operation.get("requestBody").is_some();
     let refusals = [
         ("400", true, "The body, a header or the cursor is malformed"),
         ("401", true, "There is no key, or nobody knows it"),
         ("403", true, "The key does not open this route"),
         ("404", named, "There is no such thing in this account"),
-        ("409", posts, "It exists already, or does not fit the present state"),
-        ("413", posts, "The body is too large"),
+        ("409", writes, "It exists already, or does not fit the present state"),
+        ("413", writes, "The body is too large"),
         ("415", reads_body, "The body has another content type"),
         ("422", true, "A value is wrong; `field` names it"),
         ("500", true, "A defect on this side"),

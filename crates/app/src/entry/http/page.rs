@@ -30,6 +30,21 @@ pub enum List {
     Campaigns = b'm',
     /// Recipients by position.
     Recipients = b'r',
+    /// Conversations by time, newest first.
+    Threads = b't',
+    /// Texts of a conversation by time, newest first.
+    Texts = b'x',
+    /// Follow-ups by id.
+    Tasks = b'k',
+    /// Runs of rules by id, newest first.
+    Runs = b'f',
+}
+
+impl List {
+    /// Spells the cursor behind the row with this key.
+    pub fn cursor(self, key: &[u8]) -> String {
+        BASE32_NOPAD.encode(&[&[self as u8], key].concat()).to_ascii_lowercase()
+    }
 }
 
 /// The wanted page.
@@ -37,6 +52,8 @@ pub enum List {
 pub struct Page {
     limit: i64,
     cursor: Option<String>,
+    /// How the query calls the cursor.
+    name: &'static str,
 }
 
 /// How a page is asked for.
@@ -72,6 +89,11 @@ impl<S: Send + Sync> FromRequestParts<S> for Page {
 impl Page {
     /// The page that a query asks for.
     pub fn of(query: &Query) -> Result<Self> {
+        Self::named(query, "cursor")
+    }
+
+    /// The same, of a list that calls its cursor otherwise.
+    pub fn named(query: &Query, name: &'static str) -> Result<Self> {
         let limit = match query.find("limit") {
             None => LIMIT_USUAL,
             Some(text) => {
@@ -83,7 +105,7 @@ impl Page {
                 )?
             }
         };
-        Ok(Self { limit, cursor: query.find("cursor").map(str::to_owned) })
+        Ok(Self { limit, cursor: query.find(name).map(str::to_owned), name })
     }
 
     /// One row more than wanted, so that it is known whether there is a next page.
@@ -101,7 +123,10 @@ impl Page {
         });
         match key {
             Some(key) => Ok(Some(key)),
-            None => Err(Problem::malformed("cursor", "pass the next_cursor of this very list")),
+            None => {
+                let words = format!("pass the next_{} of this very list", self.name);
+                Err(Problem::malformed(self.name, words))
+            }
         }
     }
 
@@ -121,11 +146,7 @@ impl Page {
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let more = rows.len() > limit;
         rows.truncate(limit);
-        let last = rows.last().filter(|_| more).map(|row| {
-            let mut whole = vec![list as u8];
-            whole.extend_from_slice(key(row).as_ref());
-            BASE32_NOPAD.encode(&whole).to_ascii_lowercase()
-        });
+        let last = rows.last().filter(|_| more).map(|row| list.cursor(key(row).as_ref()));
         PageOut { data: rows.into_iter().map(show).collect(), next_cursor: last }
     }
 }

@@ -17,8 +17,8 @@ use super::openapi::{self, Document};
 use super::server::Closing;
 use super::watch::Watchers;
 use super::{
-    accounts, assets, campaigns, carriers, contacts, docs, guard, health, hooks, messages, metrics,
-    quote, senders, wallet, watch,
+    accounts, assets, automations, campaigns, carriers, contacts, docs, guard, health, hooks,
+    messages, metrics, quote, senders, tasks, threads, wallet, watch,
 };
 use crate::entry::app::App;
 
@@ -124,6 +124,16 @@ fn api() -> OpenApiRouter<Web> {
         .routes(routes!(messages::send))
         .routes(routes!(messages::send_group)) // POST …/group
         .routes(routes!(messages::show))
+        // /v1/threads, /v1/threads/{id} …, /v1/canned-replies, /v1/tasks, /v1/automations
+        .routes(routes!(threads::list, threads::start))
+        .routes(routes!(threads::show, threads::change))
+        .routes(routes!(threads::reply)) // POST …/messages
+        .routes(routes!(threads::note)) // POST …/notes
+        .routes(routes!(threads::canned, threads::add_canned))
+        .routes(routes!(threads::replace_canned, threads::remove_canned))
+        .routes(routes!(tasks::list, tasks::open))
+        .routes(routes!(tasks::change))
+        .routes(routes!(automations::list))
         .layer(DefaultBodyLimit::max(JSON_BYTES_MAX))
         .layer(from_fn_with_state(ANSWER_MAX, guard::limit_time))
 }

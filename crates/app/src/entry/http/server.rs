@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +42,8 @@ pub async fn serve(
     let (close, closing) = watch::channel(false);
     let closing = Closing(closing);
     let router = router_until(app, closing.clone());
+    // Evidence of consent names the address it came from.
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
     let told = async move {
         shutdown.await;
         close.send_replace(true);
@@ -50,7 +53,7 @@ pub async fn serve(
         tokio::time::sleep(FAREWELL_MAX).await;
     };
     tokio::select! {
-        served = axum::serve(listener, router).with_graceful_shutdown(told) => served,
+        served = axum::serve(listener, service).with_graceful_shutdown(told) => served,
         () = farewell => {
             let seconds = FAREWELL_MAX.as_secs();
             tracing::warn!(component = "http", seconds, "requests were cut off at the end");

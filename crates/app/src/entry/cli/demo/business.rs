@@ -49,6 +49,7 @@ pub async fn open(app: &App, segments_per_second: u32) -> Result<Opened> {
         kind: "short_code".to_owned(),
         address: SHORT_CODE.to_owned(),
         segments_per_second: Some(segments_per_second),
+        answers_stop: None,
     };
     let mut tx = app.db.begin().await?;
     let account = open_account(&mut tx, &*app.dice, &wanted).await?.id;

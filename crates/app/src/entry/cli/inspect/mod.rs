@@ -4,9 +4,12 @@
 //! [`lines`] answers many inputs, a JSON object each; without `--jsonl` one input is answered for
 //! a person. Each kind of input is a file; the rules themselves are in `domain` and `twilio`.
 
+mod keyword;
 mod lines;
 mod phone;
 mod quiet_hours;
+mod reply;
+mod rrule;
 mod segments;
 mod signature;
 
@@ -24,6 +27,12 @@ pub enum Subject {
     Phone(phone::Wanted),
     /// Whether a moment lies in quiet hours, and when they end
     QuietHours(quiet_hours::Wanted),
+    /// When a recurrence rule comes round, and where clocks are moved
+    Rrule(rrule::Wanted),
+    /// Whether a text is STOP, START, HELP or means one of them
+    Keyword(keyword::Wanted),
+    /// What a text says to a request for a yes or a no
+    Reply(reply::Wanted),
     /// Whether a webhook was signed by Twilio
     TwilioSignature(signature::Wanted),
 }
@@ -34,6 +43,9 @@ pub fn run(subject: Subject, out: Outlet) -> Result {
         Subject::Segments(wanted) => segments::run(&wanted, out),
         Subject::Phone(wanted) => phone::run(&wanted, out),
         Subject::QuietHours(wanted) => quiet_hours::run(&wanted, out),
+        Subject::Rrule(wanted) => rrule::run(&wanted, out),
+        Subject::Keyword(wanted) => keyword::run(wanted, out),
+        Subject::Reply(wanted) => reply::run(wanted, out),
         Subject::TwilioSignature(wanted) => signature::run(wanted, out),
     }
 }
