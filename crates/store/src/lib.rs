@@ -16,6 +16,7 @@ pub mod consents;
 pub mod contacts;
 pub mod conversations;
 mod db;
+pub mod figures;
 pub mod idempotency;
 pub mod messages;
 pub mod notes;

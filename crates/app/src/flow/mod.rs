@@ -12,6 +12,7 @@ pub mod campaigns;
 pub mod consents;
 pub mod contact_changes;
 pub mod contacts;
+pub mod figures;
 pub mod groups;
 pub mod import;
 pub mod inbound;

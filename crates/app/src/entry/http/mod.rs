@@ -14,6 +14,7 @@ mod campaigns;
 mod carriers;
 mod contacts;
 mod docs;
+mod figures;
 mod guard;
 mod health;
 mod hooks;

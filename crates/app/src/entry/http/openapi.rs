@@ -42,6 +42,7 @@ pub struct Document {
         (name = "messages", description = "Single texts, and what became of each."),
         (name = "inbox", description = "Conversations both ways, follow-ups for staff, and what \
             acted by itself."),
+        (name = "figures", description = "How things go, counted."),
         (name = "senders", description = "What texts come from."),
         (name = "carriers", description = "For whoever runs the installation: how calls to the \
             carriers go, and what they hold that nobody here knows."),

@@ -17,8 +17,8 @@ use super::openapi::{self, Document};
 use super::server::Closing;
 use super::watch::Watchers;
 use super::{
-    accounts, assets, automations, campaigns, carriers, contacts, docs, guard, health, hooks,
-    messages, metrics, quote, senders, tasks, threads, wallet, watch,
+    accounts, assets, automations, campaigns, carriers, contacts, docs, figures, guard, health,
+    hooks, messages, metrics, quote, senders, tasks, threads, wallet, watch,
 };
 use crate::entry::app::App;
 
@@ -134,6 +134,7 @@ fn api() -> OpenApiRouter<Web> {
         .routes(routes!(tasks::list, tasks::open))
         .routes(routes!(tasks::change))
         .routes(routes!(automations::list))
+        .routes(routes!(figures::confirmations)) // GET /v1/figures/confirmations
         .layer(DefaultBodyLimit::max(JSON_BYTES_MAX))
         .layer(from_fn_with_state(ANSWER_MAX, guard::limit_time))
 }

@@ -187,6 +187,10 @@ fn word(phone: &str, name: Option<String>, timezone: Option<String>) -> Word {
         fields: BTreeMap::new(),
         consent: None,
         blocked: None,
+        locale: None,
+        verified: None,
+        quiet_hours: None,
+        line: None,
     }
 }
 
