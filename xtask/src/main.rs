@@ -41,6 +41,8 @@ enum Bench {
     Receipts(bench::receipts::Wanted),
     /// Single codes beside a campaign: how long each takes to the carrier.
     Lanes(bench::lanes::Wanted),
+    /// Due reminders with few and very many still to come: what each costs.
+    Reminders(bench::reminders::Wanted),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -56,5 +58,6 @@ fn run_bench(bench: &Bench) -> anyhow::Result<()> {
         Bench::Campaign(wanted) => bench::campaign::run(wanted),
         Bench::Receipts(wanted) => bench::receipts::run(wanted),
         Bench::Lanes(wanted) => bench::lanes::run(wanted),
+        Bench::Reminders(wanted) => bench::reminders::run(wanted),
     }
 }

@@ -144,25 +144,28 @@ type AppointmentRow = (
     i64,
 );
 
+#[rustfmt::skip]
 fn appointment_of(row: AppointmentRow) -> Result<Appointment> {
-    let (id, external_id, series, occurrence, title, starts_at, timezone, ..) = &row;
-    let (.., duration_minutes, location, coach, state, moved, version, created_at) = &row;
+    let (
+        id, external_id, series, occurrence, title, starts_at, timezone, duration_minutes,
+        location, coach, state, moved, version, created_at,
+    ) = row;
     let coach = coach.as_deref().map(serde_json::from_str).transpose();
     Ok(Appointment {
-        id: AppointmentId(uuid(id.clone())?),
-        external_id: external_id.clone(),
-        series: series.clone().map(uuid).transpose()?.map(SeriesId),
-        occurrence: occurrence.clone(),
-        title: title.clone(),
-        starts_at: Instant(*starts_at),
-        timezone: timezone.clone(),
-        duration_minutes: *duration_minutes,
-        location: location.clone(),
+        id: AppointmentId(uuid(id)?),
+        external_id,
+        series: series.map(uuid).transpose()?.map(SeriesId),
+        occurrence,
+        title,
+        starts_at: Instant(starts_at),
+        timezone,
+        duration_minutes,
+        location,
         coach: coach.map_err(|_| damaged("the coach of a booking"))?,
-        state: AppointmentState::parse(state).ok_or_else(|| damaged("the state of a booking"))?,
-        moved: *moved == 1,
-        version: *version,
-        created_at: Instant(*created_at),
+        state: AppointmentState::parse(&state).ok_or_else(|| damaged("the state of a booking"))?,
+        moved: moved == 1,
+        version,
+        created_at: Instant(created_at),
     })
 }
 

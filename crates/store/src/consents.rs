@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use domain::ids::AccountId;
+use domain::ids::{AccountId, MessageId, StreamId};
 use domain::instant::Instant;
 use domain::permit::{Category, Consent};
 
@@ -235,25 +235,22 @@ pub async fn list_events(
     let category = category.map_or(0, Category::code);
     let (at, id) = (after.0.0, after.1.to_vec());
     // Two statements, so that each has its index.
-    let rows: Vec<EventRow> = match phone {
-        Some(phone) => {
-            let text = concat!(
-                event_columns!(),
-                "where account_id = $1 and phone = $2 and ($3 = 0 or category = $3)
-                   and (at > $4 or at = $4 and event_id > $5)
-                 order by at, event_id limit $6"
-            );
-            tx.all(text, (account.0, phone.to_owned(), category, at, id, limit)).await?
-        }
-        None => {
-            let text = concat!(
-                event_columns!(),
-                "where account_id = $1 and at >= $3 and ($2 = 0 or category = $2)
-                   and (at > $3 or event_id > $4)
-                 order by at, event_id limit $5"
-            );
-            tx.all(text, (account.0, category, at, id, limit)).await?
-        }
+    let rows: Vec<EventRow> = if let Some(phone) = phone {
+        let text = concat!(
+            event_columns!(),
+            "where account_id = $1 and phone = $2 and ($3 = 0 or category = $3)
+               and (at > $4 or at = $4 and event_id > $5)
+             order by at, event_id limit $6"
+        );
+        tx.all(text, (account.0, phone.to_owned(), category, at, id, limit)).await?
+    } else {
+        let text = concat!(
+            event_columns!(),
+            "where account_id = $1 and at >= $3 and ($2 = 0 or category = $2)
+               and (at > $3 or event_id > $4)
+             order by at, event_id limit $5"
+        );
+        tx.all(text, (account.0, category, at, id, limit)).await?
     };
     rows.into_iter().map(event_of).collect()
 }
@@ -396,4 +393,25 @@ pub async fn own_opt_outs(
         )
         .await?;
     Ok(found.into_iter().map(|(phone,)| phone).collect())
+}
+
+/// The texts that answered a phone's keywords: when each was written, which it is, and why.
+pub async fn answers_to(
+    tx: &mut Tx,
+    account: AccountId,
+    phone: &str,
+) -> Result<Vec<(Instant, MessageId, String)>> {
+    let rows: Vec<(i64, i64, i64, String)> = tx
+        .all(
+            "select created_at, stream_id, ord, context from recipient
+             where phone = $2 and account_id = $1 and context like 'consent.%'
+             order by created_at, stream_id, ord limit $3",
+            (account.0, phone.to_owned(), crate::PAGE_ROWS_MAX),
+        )
+        .await?;
+    let message = |stream, ord| MessageId { account, stream: StreamId(stream), ord };
+    Ok(rows
+        .into_iter()
+        .map(|(at, stream, ord, context)| (Instant(at), message(stream, ord), context))
+        .collect())
 }

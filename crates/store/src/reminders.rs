@@ -119,26 +119,28 @@ type ReminderRow = (
     i64,
 );
 
+#[rustfmt::skip]
 fn reminder_of(account: AccountId, row: ReminderRow) -> Result<Reminder> {
-    let (id, appointment, attendee, party, context, offset_minutes, starts_at, due_at, ..) = &row;
-    let (.., not_after, state, reason, stream, ord, watch_at, updated_at) = &row;
+    let (
+        id, appointment, attendee, party, context, offset_minutes, starts_at, due_at, not_after,
+        state, reason, stream, ord, watch_at, updated_at,
+    ) = row;
     let place = |(stream, ord)| MessageId { account, stream: StreamId(stream), ord };
     Ok(Reminder {
-        id: ReminderId(uuid(id.clone())?),
-        appointment: AppointmentId(uuid(appointment.clone())?),
-        attendee: AttendeeId(uuid(attendee.clone())?),
-        party: Party::parse(party).ok_or_else(|| damaged("the party of a reminder"))?,
-        context: context.clone(),
-        offset_minutes: *offset_minutes,
-        starts_at: Instant(*starts_at),
-        due_at: Instant(*due_at),
-        not_after: Instant(*not_after),
-        state: ReminderState::from_code(*state)
-            .ok_or_else(|| damaged("the state of a reminder"))?,
-        reason: reason.clone(),
-        message: stream.zip(*ord).map(place),
+        id: ReminderId(uuid(id)?),
+        appointment: AppointmentId(uuid(appointment)?),
+        attendee: AttendeeId(uuid(attendee)?),
+        party: Party::parse(&party).ok_or_else(|| damaged("the party of a reminder"))?,
+        context,
+        offset_minutes,
+        starts_at: Instant(starts_at),
+        due_at: Instant(due_at),
+        not_after: Instant(not_after),
+        state: ReminderState::from_code(state).ok_or_else(|| damaged("the state of a reminder"))?,
+        reason,
+        message: stream.zip(ord).map(place),
         watch_at: watch_at.map(Instant),
-        updated_at: Instant(*updated_at),
+        updated_at: Instant(updated_at),
     })
 }
 

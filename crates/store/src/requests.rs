@@ -122,6 +122,35 @@ pub async fn insert_requests(tx: &mut Tx, account: AccountId, requests: &[Reques
     expect_rows("open requests", requests.len(), added)
 }
 
+/// Opens requests again that were asked before, or lets open ones wait longer.
+pub async fn ask_again(tx: &mut Tx, account: AccountId, requests: &[Request]) -> Result<()> {
+    let rows = Rows::of(requests.len())
+        .bytes("request_id", requests.iter().map(|one| one.id.0.to_vec()))
+        .bytes("appointment_id", requests.iter().map(|one| one.appointment.0.to_vec()))
+        .bytes("attendee_id", requests.iter().map(|one| one.attendee.0.to_vec()))
+        .text("phone", requests.iter().map(|one| one.phone.clone()))
+        .int("token", requests.iter().map(|one| one.token))
+        .int("starts_at", requests.iter().map(|one| one.starts_at.0))
+        .int("asked_at", requests.iter().map(|one| one.asked_at.0))
+        .int("expires_at", requests.iter().map(|one| one.expires_at.0));
+    // The upsert leaves the planner no freedom: an update from a batch can turn quadratic.
+    let changed = tx
+        .many(
+            "insert into request (account_id, request_id, appointment_id, attendee_id, phone,
+               token, starts_at, state, asked_at, expires_at)
+             select $1, r.request_id, r.appointment_id, r.attendee_id, r.phone, r.token,
+               r.starts_at, 'pending', r.asked_at, r.expires_at
+             from {rows} where true
+             on conflict (account_id, request_id) do update set phone = excluded.phone,
+               token = excluded.token, state = 'pending', expires_at = excluded.expires_at,
+               answered_at = null, answered_by = null",
+            (account.0,),
+            rows,
+        )
+        .await?;
+    expect_rows("ask again", requests.len(), changed)
+}
+
 /// The open requests of these phones, oldest first.
 pub async fn open_requests(
     tx: &mut Tx,

@@ -57,26 +57,29 @@ type SeriesRow = (
     i64,
 );
 
+#[rustfmt::skip]
 fn series_of(row: SeriesRow) -> Result<Series> {
-    let (id, external_id, title, starts_local, timezone, duration_minutes, location, ..) = &row;
-    let (.., coach, rule, dates, attendees, planned_until, state, created_at) = &row;
+    let (
+        id, external_id, title, starts_local, timezone, duration_minutes, location, coach, rule,
+        dates, attendees, planned_until, state, created_at,
+    ) = row;
     let coach = coach.as_deref().map(serde_json::from_str).transpose();
     let dates = dates.as_deref().map(serde_json::from_str).transpose();
     Ok(Series {
-        id: SeriesId(uuid(id.clone())?),
-        external_id: external_id.clone(),
-        title: title.clone(),
-        starts_local: starts_local.clone(),
-        timezone: timezone.clone(),
-        duration_minutes: *duration_minutes,
-        location: location.clone(),
+        id: SeriesId(uuid(id)?),
+        external_id,
+        title,
+        starts_local,
+        timezone,
+        duration_minutes,
+        location,
         coach: coach.map_err(|_| damaged("the coach of a series"))?,
-        rule: rule.clone(),
+        rule,
         dates: dates.map_err(|_| damaged("the dates of a series"))?,
-        attendees: attendees.clone(),
-        planned_until: Instant(*planned_until),
+        attendees,
+        planned_until: Instant(planned_until),
         active: state == "active",
-        created_at: Instant(*created_at),
+        created_at: Instant(created_at),
     })
 }
 

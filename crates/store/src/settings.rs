@@ -125,3 +125,46 @@ pub async fn list_templates(tx: &mut Tx, account: AccountId) -> Result<Vec<OwnTe
         .await?;
     rows.into_iter().map(template_of).collect()
 }
+
+/// How far the reminders of an account's bookings were planned by its present choices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanPass {
+    /// The version of the choices as it stands.
+    pub version: i64,
+    /// The choices by which all bookings were planned last.
+    pub planned_by: String,
+    /// Where the pass has come to, in the planner's own words.
+    pub planned_to: Option<String>,
+}
+
+/// The planning of an account's reminders.
+pub async fn plan_pass(tx: &mut Tx, account: AccountId) -> Result<PlanPass> {
+    let text = "select version, planned_by, planned_to from settings where account_id = $1";
+    let row: Option<(i64, String, Option<String>)> = tx.optional(text, (account.0,)).await?;
+    row.map(|(version, planned_by, planned_to)| PlanPass { version, planned_by, planned_to })
+        .ok_or(Error::Missing("account"))
+}
+
+/// Writes how far the planning has come; `done` when all bookings are planned by that version.
+pub async fn save_plan_pass(
+    tx: &mut Tx,
+    account: AccountId,
+    pass: &PlanPass,
+    done: bool,
+) -> Result<()> {
+    let changed = tx
+        .execute(
+            "update settings set planned_by = $2, planned_to = $3,
+               planned_version = case when $4 = 1 then $5 else planned_version end
+             where account_id = $1",
+            (
+                account.0,
+                pass.planned_by.clone(),
+                pass.planned_to.clone(),
+                i64::from(done),
+                pass.version,
+            ),
+        )
+        .await?;
+    expect_rows("save the planning", 1, changed)
+}

@@ -72,7 +72,29 @@ pub struct Task {
     pub done_by: Option<String>,
 }
 
+/// Makes conversations with the phones that tasks are about and that have none, so that the inbox
+/// shows them.
+async fn ensure_threads(tx: &mut Tx, account: AccountId, tasks: &[Task]) -> Result<()> {
+    let about: Vec<&Task> = tasks.iter().filter(|task| task.phone.is_some()).collect();
+    let rows = Rows::of(about.len())
+        // A thread made for a task has the task's number; what they are, their prefixes tell.
+        .bytes("thread_id", about.iter().map(|task| task.id.0.to_vec()))
+        .text("phone", about.iter().map(|task| task.phone.clone()));
+    let now = tx.now().0;
+    tx.many(
+        "insert into thread (account_id, thread_id, phone, contact_id, state, updated_at)
+         select $1, r.thread_id, r.phone, (select k.contact_id from contact k
+             where k.account_id = $1 and k.phone = r.phone), 'open', $2
+         from {rows} where true on conflict (account_id, phone) do nothing",
+        (account.0, now),
+        rows,
+    )
+    .await?;
+    Ok(())
+}
+
 /// Opens tasks; one whose subject has a task already, open or done, is left out. The number opened.
+/// The phone of a task has a conversation afterwards.
 pub async fn open_tasks(tx: &mut Tx, account: AccountId, tasks: &[Task]) -> Result<u64> {
     let rows = Rows::of(tasks.len())
         .bytes("task_id", tasks.iter().map(|task| task.id.0.to_vec()))
@@ -85,6 +107,7 @@ pub async fn open_tasks(tx: &mut Tx, account: AccountId, tasks: &[Task]) -> Resu
         .bytes("thread_id", tasks.iter().map(|task| task.thread.map(|id| id.0.to_vec())))
         .bytes("appointment_id", tasks.iter().map(|task| task.appointment.map(|id| id.0.to_vec())))
         .int("due_at", tasks.iter().map(|task| task.due_at.0));
+    ensure_threads(tx, account, tasks).await?;
     let now = tx.now().0;
     tx.many(
         "insert into task (account_id, task_id, kind, state, subject, title, detail, phone,
@@ -190,8 +213,8 @@ pub async fn list_tasks(
                 task_columns!(),
                 "and k.task_id > $2 and ($3 = '' or k.kind = $3) and ($4 = '' or k.state = $4)
                    and ($5 = 0 or k.phone = (select t.phone from thread t
-                     where t.account_id = $1 and t.thread_id = $6)) and ($7 = 0 or k.assignee is null)
-                   and ($8 = '' or k.assignee = $8)
+                     where t.account_id = $1 and t.thread_id = $6))
+                   and ($7 = 0 or k.assignee is null) and ($8 = '' or k.assignee = $8)
                  order by k.task_id limit $9"
             ),
             (

@@ -231,7 +231,8 @@ impl View {
                     " and (t.updated_at < $2 or (t.updated_at = $2 and t.thread_id < $3))
                       and ($4 = '' or t.assignee = $4)
                       and ($5 = '' or t.phone like $5 or exists (select 1 from contact k
-                        where k.account_id = t.account_id and k.contact_id = t.contact_id
+                        where k.account_id = t.account_id
+                          and (k.contact_id = t.contact_id or k.phone = t.phone)
                           and (lower(k.name) like $6 escape '!' or k.name like $7 escape '!')))
                       order by t.updated_at desc, t.thread_id desc limit $8"
                 )

@@ -4,7 +4,8 @@
 //! commits on a real disk. Figures are printed, never judged.
 //!
 //! [`campaign`] sends a campaign beside plain HTTP ([`raw`]), [`receipts`] has receipts come in at
-//! a fixed rate ([`load`]), [`lanes`] sends codes beside a campaign. They stand on a [`stage`] of
+//! a fixed rate ([`load`]), [`lanes`] sends codes beside a campaign,
+//! [`reminders`] fires reminders among many. They stand on a [`stage`] of
 //! [`processes`] and open accounts in a [`shop`]; [`figures`] are what they print.
 
 pub mod campaign;
@@ -14,5 +15,6 @@ mod load;
 mod processes;
 mod raw;
 pub mod receipts;
+pub mod reminders;
 mod shop;
 mod stage;

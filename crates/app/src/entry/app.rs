@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use domain::ids::Incarnation;
 use domain::seam::{Clock, Dice};
 use domain::token::Secret;
@@ -77,6 +78,7 @@ impl App {
         dice: Arc<dyn Dice>,
         knobs: sandbox::Knobs,
     ) -> anyhow::Result<Arc<Self>> {
+        install_contexts(&settings)?;
         let db = Db::open(&Options::new(&settings.database_url), Arc::clone(&clock)).await?;
         let lock = lock_database(&db)?;
         let secret = installation_secret(&db, &*dice).await?;
@@ -212,6 +214,15 @@ impl Workers {
             }
         }
     }
+}
+
+/// Adds the installation's own reasons for texting to the built-in ones.
+fn install_contexts(settings: &Settings) -> anyhow::Result<()> {
+    let Some(file) = &settings.contexts_file else { return Ok(()) };
+    let csv = std::fs::read_to_string(file).with_context(|| {
+        format!("LEDGERLINE_CONTEXTS_FILE: {} cannot be read", file.display())
+    })?;
+    domain::contexts::install(&csv).context("LEDGERLINE_CONTEXTS_FILE")
 }
 
 /// The installation's secret, made at its first start.

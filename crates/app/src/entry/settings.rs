@@ -28,6 +28,8 @@ pub struct Settings {
     pub operator_key: Option<SecretString>,
     /// `LEDGERLINE_STATE_DIR`: where processes note what they handed to sockets.
     pub state_dir: Option<PathBuf>,
+    /// `LEDGERLINE_CONTEXTS_FILE`: reasons for texting that this installation adds, as CSV.
+    pub contexts_file: Option<PathBuf>,
     /// `LEDGERLINE_SEGMENTS_PER_SECOND`: the pace of the sender of accounts that have none.
     pub segments_per_second: Option<u32>,
     /// How long things may take.
@@ -92,6 +94,7 @@ struct Raw {
     public_url: Option<String>,
     operator_key: Option<String>,
     state_dir: Option<PathBuf>,
+    contexts_file: Option<PathBuf>,
     segments_per_second: Option<NumberOrText>,
     lease_seconds: Option<NumberOrText>,
     transit_seconds: Option<NumberOrText>,
@@ -130,6 +133,7 @@ impl Default for Raw {
             public_url: None,
             operator_key: None,
             state_dir: None,
+            contexts_file: None,
             segments_per_second: None,
             lease_seconds: None,
             transit_seconds: None,
@@ -142,12 +146,13 @@ impl Default for Raw {
     }
 }
 
-const LEDGERLINE: [&str; 11] = [
+const LEDGERLINE: [&str; 12] = [
     "database_url",
     "bind",
     "public_url",
     "operator_key",
     "state_dir",
+    "contexts_file",
     "segments_per_second",
     "lease_seconds",
     "transit_seconds",
@@ -210,6 +215,7 @@ impl Settings {
             public_url: None,
             operator_key: None,
             state_dir: None,
+            contexts_file: None,
             segments_per_second: None,
             bounds: Bounds::default(),
             poll_after: POLL_AFTER,
@@ -254,6 +260,7 @@ impl Raw {
             public_url,
             operator_key: operator_key.map(SecretString::from),
             state_dir: self.state_dir,
+            contexts_file: self.contexts_file,
         })
     }
 

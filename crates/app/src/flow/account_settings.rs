@@ -151,7 +151,7 @@ pub struct ContextIn {
     /// Shown only; what is written here changes nothing.
     #[serde(rename = "default_template")]
     #[schema(value_type = Option<String>)]
-    pub _default_template: Option<String>,
+    _default_template: Option<String>,
 }
 
 /// An account's settings.
@@ -241,7 +241,7 @@ pub async fn write(
         settings::save_settings(tx, account, &after).await?;
         let mut id = [0; 16];
         dice.fill(&mut id);
-        let detail = changes(&before, &after, nights);
+        let detail = changes(&before, &after, nights.map(|nights| serde_json::json!(nights)));
         audit::note(tx, account, id, (actor, "settings.write", &detail)).await?;
     }
     shown(tx, account, after).await
@@ -374,7 +374,7 @@ async fn check_templates(tx: &mut Tx, account: AccountId, after: &Settings) -> R
 }
 
 /// What changed, from and to, as JSON.
-fn changes(before: &Settings, after: &Settings, nights: Option<Option<QuietHours>>) -> String {
+fn changes(before: &Settings, after: &Settings, nights: Option<serde_json::Value>) -> String {
     let json = |one: &Settings| match serde_json::to_value(one).expect("settings are JSON") {
         serde_json::Value::Object(map) => map,
         _ => serde_json::Map::new(),
@@ -388,7 +388,7 @@ fn changes(before: &Settings, after: &Settings, nights: Option<Option<QuietHours
         }
     }
     if let Some(nights) = nights {
-        changed.insert("quiet_hours".to_owned(), serde_json::json!({"to": nights}));
+        changed.insert("quiet_hours".to_owned(), serde_json::json!({ "to": nights }));
     }
     serde_json::Value::Object(changed).to_string()
 }

@@ -15,6 +15,7 @@ use store::campaigns::{self, Campaign};
 use store::{Db, Tx, accounts, consents, contacts, streams};
 
 use super::accounts::checked_name;
+use super::opt_out_link;
 use super::sealing::{Audience, Composer};
 use super::{Refusal, Result, invalid};
 use crate::delivery::senders::{self, From};
@@ -142,7 +143,7 @@ async fn check_body(tx: &mut Tx, account: AccountId, body: &str) -> Result<()> {
         text::finish(body).map_err(|problem| invalid("body", problem.to_string()))?;
     }
     for variable in template.variables() {
-        let known = matches!(variable.as_str(), "name" | "phone");
+        let known = matches!(variable.as_str(), "name" | "phone" | opt_out_link::VARIABLE);
         if !known && !contacts::any_has_field(tx, account, &variable).await? {
             return Err(invalid(
                 "body",

@@ -151,17 +151,19 @@ pub fn check_header(file: &[u8]) -> Result<Vec<String>> {
     Ok(names)
 }
 
-fn reader(file: &[u8]) -> csv::Reader<&[u8]> {
+/// Reads a file as CSV, with or without a byte order mark.
+pub fn reader(file: &[u8]) -> csv::Reader<&[u8]> {
     csv::ReaderBuilder::new().flexible(true).from_reader(without_mark(file))
 }
 
-fn without_mark(file: &[u8]) -> &[u8] {
+/// The file without its byte order mark.
+pub fn without_mark(file: &[u8]) -> &[u8] {
     file.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(file)
 }
 
 /// The line a row begins in. The library stops before the rest of a line's end and before empty
 /// lines, and counts them only when it reads on.
-fn line_of(file: &[u8], position: &csv::Position) -> u64 {
+pub fn line_of(file: &[u8], position: &csv::Position) -> u64 {
     let at = usize::try_from(position.byte()).unwrap_or(usize::MAX);
     let rest = file.get(at..).unwrap_or_default();
     let ends = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));

@@ -22,6 +22,7 @@ use store::recipients::{self, Recipient};
 use store::{Db, Tx, accounts, contacts, rates, streams};
 
 use super::contacts::variables;
+use super::opt_out_link::{self, OptOutLinks};
 use super::{Refusal, Result, invalid};
 use crate::delivery::senders::{self, From};
 
@@ -37,7 +38,8 @@ pub struct MessageIn {
     pub to: String,
     /// The text as it is to be sent.
     pub body: Option<String>,
-    /// Instead of `body`: a template, filled with what is known of the contact.
+    /// Instead of `body`: a template, filled with what is known of the contact. Without both, the
+    /// words that the context itself has.
     pub template: Option<String>,
     /// Why, a key such as `message.notification`.
     pub context: Option<String>,
@@ -137,6 +139,8 @@ pub(super) struct Draft<'a> {
     not_after: Instant,
     rates: RateTable,
     kind: SenderKind,
+    /// Where opt-out links lead, when the template has one.
+    links: Option<OptOutLinks>,
     now: Instant,
 }
 
@@ -152,6 +156,12 @@ impl<'a> Draft<'a> {
             (None, Some(source)) => Some(
                 Template::parse(source).map_err(|error| invalid("template", error.to_string()))?,
             ),
+            (None, None) => match context.template(None) {
+                Some(source) => Some(
+                    Template::parse(source).expect("the registry was checked when it was read"),
+                ),
+                None => return Err(invalid("body", "write either body or template")),
+            },
             _ => return Err(invalid("body", "write either body or template")),
         };
         let send_at = wanted.send_at.unwrap_or(Instant(0));
@@ -166,7 +176,32 @@ impl<'a> Draft<'a> {
         let from = senders::choose(tx, asking.account, None, asking.installation_sender).await?;
         let kind = from.map_or(SenderKind::LongCode, |from| from.kind);
         let rates = rates::rate_table(tx).await?;
-        Ok(Self { owner, stream, wanted, context, template, send_at, not_after, rates, kind, now })
+        let links = match &template {
+            Some(template) if template.variables().contains(opt_out_link::VARIABLE) => {
+                OptOutLinks::load(tx).await?
+            }
+            _ => None,
+        };
+        Ok(Self {
+            owner,
+            stream,
+            wanted,
+            context,
+            template,
+            send_at,
+            not_after,
+            rates,
+            kind,
+            links,
+            now,
+        })
+    }
+
+    /// The context's own words in the language of a contact, when the caller brings none.
+    fn in_own_words(&self, contact: Option<&Contact>) -> Option<Template> {
+        let locale = contact.and_then(|contact| contact.locale.as_deref())?;
+        let source = self.context.template(Some(locale)).filter(|_| self.wanted.template.is_none());
+        source.and_then(|source| Template::parse(source).ok())
     }
 
     /// The text for this phone.
@@ -177,7 +212,14 @@ impl<'a> Draft<'a> {
                 let zone = contact.and_then(|one| one.timezone.as_deref());
                 let zone = quiet_hours::zone(zone.unwrap_or(&self.owner.timezone))
                     .unwrap_or(jiff::tz::TimeZone::UTC);
-                let values = contact.map_or_else(BTreeMap::new, variables);
+                let mut values = contact.map_or_else(BTreeMap::new, variables);
+                if let Some(links) = &self.links {
+                    let link = links.url(self.owner.id, &to);
+                    values.insert(opt_out_link::VARIABLE.to_owned(), link);
+                }
+                values.entry("business".to_owned()).or_insert_with(|| self.owner.name.clone());
+                let own = self.in_own_words(contact);
+                let template = own.as_ref().unwrap_or(template);
                 text::compose(template, &values, &RenderContext { now: self.now, zone })
             }
         };

@@ -9,6 +9,7 @@ pub mod accounts;
 pub mod appointments;
 pub mod audit;
 pub mod campaigns;
+pub mod consent_proof;
 pub mod consents;
 pub mod contact_changes;
 pub mod contacts;

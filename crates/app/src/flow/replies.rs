@@ -5,6 +5,8 @@
 //! meets what was asked and answered before. No text is passed over: each answers a request, says
 //! what is known already, is asked about once, or lands with staff. `docs/INBOX.md` has the table.
 
+mod decide;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -13,18 +15,19 @@ use domain::ids::{AccountId, InboundId, RunId, TaskId};
 use domain::instant::Instant;
 use domain::permit::{Category, Consent};
 use domain::quiet_hours;
-use domain::replies::{self, Meaning, Open, Reply, Route};
+use domain::replies::{self, Meaning};
 use domain::seam::Dice;
 use domain::settings::{Settings, TokenMode};
 use domain::template::{RenderContext, Template};
 use jiff::tz::TimeZone;
 use store::automations::{self, Run};
 use store::contacts::Contact;
-use store::requests::{self, Booking, Request, RequestState};
+use store::requests::{self, Booking, Request};
 use store::tasks::{self, Task, TaskKind};
 use store::threads::{self, Thread};
 use store::{Tx, consents};
 
+use self::decide::{Step, decide, is_waiting};
 use super::appointments::answer;
 use super::messages::Asking;
 use super::texts::{Composed, Wanted, Writer};
@@ -32,8 +35,6 @@ use super::{Refusal, Result};
 
 /// Who is not understood is asked again no sooner than this.
 const CLARIFY_AGAIN: Duration = Duration::from_secs(24 * 3600);
-/// So long after its start a booking is still what an answer is about.
-const LATE_FOR: Duration = Duration::from_secs(24 * 3600);
 /// A text that asks what was meant is of no use later than this.
 const CLARIFY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// When staff should have looked at an answer, and at anything else.
@@ -137,95 +138,6 @@ pub struct Understood {
     pub meaning: Meaning,
     /// What followed.
     pub outcome: Outcome,
-}
-
-/// What a text does to the requests of its phone.
-#[derive(Debug, PartialEq, Eq)]
-enum Step<'a> {
-    /// It answers this one.
-    Answer { request: &'a Request, yes: bool, changes: bool },
-    /// This one has that answer already.
-    Same(&'a Request),
-    /// This one takes no answer any more.
-    Late { request: &'a Request, yes: bool },
-    /// It is not clear; these are what it may be about.
-    Unclear(Vec<&'a Request>),
-    /// It is about none.
-    Nothing,
-}
-
-const fn is_waiting(request: &Request, now: Instant) -> bool {
-    matches!(request.state, RequestState::Pending)
-        && now.0 < request.expires_at.0
-        && now.0 < request.starts_at.0
-}
-
-const fn has_answer(request: &Request) -> bool {
-    matches!(request.state, RequestState::Yes | RequestState::No)
-}
-
-/// Decides on a reply. `all` are the requests of its phone, the newest first.
-fn decide<'a>(reply: &Reply, all: &'a [Request], now: Instant) -> Step<'a> {
-    let waiting: Vec<&Request> = waiting(all, now).collect();
-    let is_past = |one: &&Request| !is_waiting(one, now) && now < one.starts_at + LATE_FOR;
-    let past: Vec<&Request> = all.iter().filter(is_past).collect();
-    let tokens: Vec<String> = waiting.iter().map(|one| one.token.to_string()).collect();
-    let open: Vec<Open<'_>> =
-        tokens.iter().map(|token| Open { token: Some(token.as_str()) }).collect();
-    let named = reply
-        .token
-        .as_deref()
-        .map(|token| past.iter().copied().find(|one| one.token.to_string() == token));
-    let yes = match reply.meaning {
-        Meaning::Yes => Some(true),
-        Meaning::No => Some(false),
-        Meaning::Other => None,
-    };
-    match (replies::route(reply, &open), yes) {
-        (Route::Answer { index, yes }, _) => {
-            Step::Answer { request: waiting[index], yes, changes: false }
-        }
-        // The token of a request that is over is a clear word, too.
-        (Route::Clarify, Some(yes)) => match named.flatten() {
-            Some(request) => say_again(request, yes, now),
-            None => Step::Unclear(waiting),
-        },
-        (Route::Clarify, None) => Step::Unclear(waiting),
-        (Route::Nothing, None) => Step::Nothing,
-        (Route::Nothing, Some(yes)) => match named {
-            Some(Some(request)) => say_again(request, yes, now),
-            Some(None) => Step::Nothing,
-            None => say_more(&past, yes, now),
-        },
-    }
-}
-
-/// A bare yes or no while nothing waits for one.
-fn say_more<'a>(past: &[&'a Request], yes: bool, now: Instant) -> Step<'a> {
-    let same = |one: &Request| (one.state == RequestState::Yes) == yes;
-    let changeable: Vec<&Request> = past
-        .iter()
-        .copied()
-        .filter(|one| has_answer(one) && now < one.starts_at && now < one.expires_at)
-        .collect();
-    match (changeable.as_slice(), past) {
-        ([], []) => Step::Nothing,
-        ([], [latest, ..]) => say_again(latest, yes, now),
-        ([one], _) => say_again(one, yes, now),
-        ([latest, ..], _) if changeable.iter().all(|one| same(one)) => Step::Same(latest),
-        _ => Step::Unclear(changeable),
-    }
-}
-
-/// A yes or a no to a request that does not wait for one.
-fn say_again(request: &Request, yes: bool, now: Instant) -> Step<'_> {
-    if has_answer(request) && (request.state == RequestState::Yes) == yes {
-        Step::Same(request)
-    } else if has_answer(request) && now < request.starts_at && now < request.expires_at {
-        Step::Answer { request, yes, changes: true }
-    } else {
-        Step::Late { request, yes }
-    }
 }
 
 /// The requests of a phone that a text may answer or be late for, the newest first.
@@ -473,7 +385,7 @@ fn task_of(
     let mut detail = text.body.trim().to_owned();
     if text.media > 0 {
         let files = if text.media == 1 { "file" } else { "files" };
-        detail = format!("{detail} [{} {files}]", text.media).trim().to_owned();
+        detail = format!("{detail} [{} {files}]", text.media).trim_start().into();
     }
     if !about.is_empty() {
         detail = format!("{detail}\n{about}");

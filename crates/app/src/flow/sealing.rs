@@ -23,6 +23,7 @@ use store::{Db, Error, Tx, rates, streams};
 
 use super::Result;
 use super::contacts::variables;
+use super::opt_out_link::{self, OptOutLinks};
 use crate::delivery::senders::{self, From};
 use crate::delivery::stages;
 
@@ -62,6 +63,9 @@ pub struct Composer {
     now: Instant,
     regions: Vec<String>,
     magic_allowed: bool,
+    owner: AccountId,
+    /// Where opt-out links lead, when the template has one.
+    links: Option<OptOutLinks>,
 }
 
 /// A contact's text.
@@ -100,7 +104,21 @@ impl Composer {
         }
         let rates = rates::rate_table(tx).await?;
         let kind = from.map_or(SenderKind::LongCode, |from| from.kind);
-        Ok(Self { template, constant, rates, kind, home, now, regions, magic_allowed })
+        let has_link = template.variables().contains(opt_out_link::VARIABLE);
+        let links = if has_link { OptOutLinks::load(tx).await? } else { None };
+        let owner = account.id;
+        Ok(Self {
+            template,
+            constant,
+            rates,
+            kind,
+            home,
+            now,
+            regions,
+            magic_allowed,
+            owner,
+            links,
+        })
     }
 
     /// The text, when it is the same for everybody.
@@ -143,7 +161,12 @@ impl Composer {
         let zone = contact.timezone.as_deref().and_then(|name| quiet_hours::zone(name).ok());
         let zone = zone.unwrap_or_else(|| self.home.clone());
         let context = RenderContext { now: self.now, zone };
-        text::compose(&self.template, &variables(contact), &context)
+        let mut values = variables(contact);
+        if let Some(links) = &self.links {
+            let link = links.url(self.owner, &contact.phone);
+            values.insert(opt_out_link::VARIABLE.to_owned(), link);
+        }
+        text::compose(&self.template, &values, &context)
     }
 }
 

@@ -81,10 +81,8 @@ impl Writer {
         let kind = from.map_or(SenderKind::LongCode, |from| from.kind);
         let rates = rates::rate_table(tx).await?;
         let now = tx.now();
-        let links = match has_link(&choices, &own) {
-            true => OptOutLinks::load(tx).await?,
-            false => None,
-        };
+        let linked = has_link(&choices, &own);
+        let links = if linked { OptOutLinks::load(tx).await? } else { None };
         let magic_allowed = asking.magic_allowed;
         Ok(Self { owner, choices, own, rates, kind, magic_allowed, links, now })
     }

@@ -1,11 +1,11 @@
-//! What happens by itself: lists are sealed, scheduled campaigns start, funded ones resume.
-//! Level-triggered: it looks at what is, so a lost wake-up costs a moment.
+//! What happens by itself: reminders fall due, lists are sealed, scheduled campaigns start, funded
+//! ones resume. Level-triggered: it looks at what is, so a lost wake-up costs a moment.
 
 use domain::campaign::{Event, PauseReason, State};
 use store::{campaigns, streams, sweep, wallets};
 
-use super::Result;
 use super::sealing::seal_some;
+use super::{Result, reminders};
 use crate::delivery::dispatch::Desk;
 use crate::delivery::senders::{self, From};
 use crate::delivery::stages;
@@ -19,7 +19,7 @@ pub async fn look(desk: &Desk, magic_allowed: bool) -> Result<bool> {
     let sealing = sweep::streams_in(&mut tx, [State::Sealing; 2], PLACES_MAX).await?;
     let waiting = sweep::streams_in(&mut tx, [State::Scheduled, State::Paused], PLACES_MAX).await?;
     drop(tx);
-    let mut changed = false;
+    let mut changed = reminders::look::look(desk, magic_allowed).await?;
     for (account, id) in sealing {
         while seal_some(db, account, id, installation_sender, magic_allowed).await? {}
         changed = true;

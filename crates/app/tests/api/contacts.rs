@@ -1,5 +1,5 @@
 use axum::http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::Engine;
 
 use crate::server::{Account, Reply, Server};
@@ -9,6 +9,10 @@ testkit::both_engines!(
     contacts_are_paged_and_isolated,
     good_rows_are_kept_and_bad_ones_told,
     files_that_cannot_be_read_change_nothing,
+    a_contact_is_changed_in_part,
+    a_new_number_keeps_the_person_and_not_the_consent,
+    two_contacts_become_one,
+    a_file_is_vouched_for,
 );
 
 async fn a_phone_is_one_contact(engine: Engine) {
@@ -117,4 +121,155 @@ async fn files_that_cannot_be_read_change_nothing(engine: Engine) {
     assert_eq!((&nul["created"], &nul["rejected"][0]["field"]), (&json!(0), &json!("name")));
     let latin = import(&server, &account, "", bytes).await.ok();
     assert_eq!((&latin["created"], &latin["rejected_count"]), (&json!(1), &json!(1)));
+}
+
+async fn change(server: &Server, account: &Account, id: &str, wanted: &Value) -> Reply {
+    let path = format!("/v1/contacts/{id}");
+    server.ask(Method::PATCH, &path).key(&account.key).json(wanted).send().await
+}
+
+async fn add(server: &Server, account: &Account, wanted: &Value) -> String {
+    let made = server.post(&account.key, "/v1/contacts", wanted).await.made();
+    made["id"].as_str().expect("an id").to_owned()
+}
+
+async fn a_contact_is_changed_in_part(engine: Engine) {
+    let server = Server::start(engine).await;
+    let account = server.account("a").await;
+    let night = json!({"start": "20:00", "end": "10:00"});
+    let wanted = json!({
+        "phone": "+13125550147", "name": "Ada", "timezone": "America/Chicago", "tags": ["a", "b"],
+        "fields": {"coach": "Sam", "room": "2"}, "locale": "es_MX", "verified": true,
+        "quiet_hours": night
+    });
+    let id = add(&server, &account, &wanted).await;
+    let path = format!("/v1/contacts/{id}");
+    let shown = server.get(&account.key, &path).await.ok();
+    assert_eq!((&shown["locale"], &shown["verified"]), (&json!("es-MX"), &json!(true)));
+    assert_eq!(shown["quiet_hours"], night);
+    let same = change(&server, &account, &id, &json!({})).await.ok();
+    assert_eq!((&same["name"], &same["notes"]), (&json!("Ada"), &json!([])));
+    let changed = json!({
+        "name": "Ada Park", "tags": ["c", "c"], "fields": {"room": null, "desk": "9"},
+        "timezone": null, "locale": null, "quiet_hours": null, "verified": false, "blocked": true
+    });
+    change(&server, &account, &id, &changed).await.ok();
+    let shown = server.get(&account.key, &path).await.ok();
+    assert_eq!((&shown["name"], &shown["tags"]), (&json!("Ada Park"), &json!(["c"])));
+    assert_eq!(shown["fields"], json!({"coach": "Sam", "desk": "9"}));
+    for (name, value) in [
+        ("timezone", json!(null)),
+        ("locale", json!(null)),
+        ("quiet_hours", json!(null)),
+        ("verified", json!(false)),
+        ("blocked", json!(true)),
+    ] {
+        assert_eq!(shown[name], value, "{name}");
+    }
+    for (wanted, field) in [
+        (json!({"timezone": "Moon/Base"}), "timezone"),
+        (json!({"locale": "spanish!"}), "locale"),
+        (json!({"phone": "12"}), "phone"),
+        (json!({"name": "x".repeat(201)}), "name"),
+        (json!({"consent": "opted_in"}), "consent"),
+    ] {
+        let (status, _, named) = change(&server, &account, &id, &wanted).await.problem();
+        assert_eq!((status, named.as_deref()), (422, Some(field)), "{wanted}");
+    }
+    add(&server, &account, &json!({"phone": "+13125550148", "tags": ["c%", "d\"q"]})).await;
+    for (query, rows) in
+        [("tag=c", 1), ("tag=c%25", 1), ("tag=d%22q", 1), ("tag=%25", 0), ("phone=3125550148", 1)]
+    {
+        let list = server.get(&account.key, &format!("/v1/contacts?{query}")).await.ok();
+        assert_eq!(list["data"].as_array().map(Vec::len), Some(rows), "{query}");
+    }
+    server.get(&account.key, "/v1/contacts/ct_1").await.refused(404, "not_found");
+}
+
+async fn a_new_number_keeps_the_person_and_not_the_consent(engine: Engine) {
+    let server = Server::start(engine).await;
+    let account = server.account("a").await;
+    let wanted = json!({"phone": "+13125550147", "name": "Ada", "consent": "opted_in",
+        "verified": true});
+    let id = add(&server, &account, &wanted).await;
+    let moved = change(&server, &account, &id, &json!({"phone": "312 555 0199"})).await.ok();
+    assert_eq!((&moved["id"], &moved["phone"]), (&json!(id), &json!("+13125550199")));
+    assert_eq!(moved["consent"], json!({"transactional": "unknown", "marketing": "unknown"}));
+    assert_eq!((&moved["verified"], &moved["name"]), (&json!(false), &json!("Ada")));
+    assert!(moved["notes"][0].as_str().is_some_and(|note| note.contains("consent belongs")));
+    let proof = server.get(&account.key, &format!("/v1/contacts/{id}/consent-proof")).await.ok();
+    assert_eq!(proof["history"][0]["kind"], "phone");
+    assert_eq!(
+        proof["history"][0]["detail"],
+        json!({"from": "+13125550147", "to": "+13125550199"})
+    );
+    let former = proof["former_numbers"].as_array().expect("a list");
+    assert_eq!(former.len(), 2, "{proof}");
+    assert_eq!(
+        (&former[0]["phone"], &former[0]["state"]),
+        (&json!("+13125550147"), &json!("opted_in"))
+    );
+}
+
+async fn two_contacts_become_one(engine: Engine) {
+    let server = Server::start(engine).await;
+    let account = server.account("a").await;
+    let kept = json!({"phone": "+13125550147", "tags": ["a"], "fields": {"coach": "Sam"}});
+    let kept = add(&server, &account, &kept).await;
+    let gone = json!({"phone": "+13125550148", "name": "Ada", "tags": ["b"],
+        "fields": {"coach": "Kim", "room": "2"}, "blocked": true, "consent": "opted_out"});
+    let gone = add(&server, &account, &gone).await;
+    let booking = json!({
+        "title": "Session", "starts_at": "2026-07-20T17:00:00Z", "timezone": "America/Chicago",
+        "attendees": [{"contact_id": gone}]
+    });
+    let booking = server.post(&account.key, "/v1/appointments", &booking).await.made();
+    let number = json!({"phone": "+13125550148"});
+    change(&server, &account, &kept, &number).await.refused(409, "conflict");
+    let both = json!({"phone": "+13125550148", "merge": true});
+    let one = change(&server, &account, &kept, &both).await.ok();
+    assert_eq!((&one["id"], &one["name"]), (&json!(kept), &json!("Ada")));
+    assert_eq!((&one["tags"], &one["blocked"]), (&json!(["a", "b"]), &json!(true)));
+    assert_eq!(one["fields"], json!({"coach": "Sam", "room": "2"}));
+    assert_eq!(one["consent"]["marketing"], "opted_out", "an opt-out of either number stays");
+    server.get(&account.key, &format!("/v1/contacts/{gone}")).await.refused(404, "not_found");
+    let path = format!("/v1/appointments/{}", booking["id"].as_str().expect("an id"));
+    let booking = server.get(&account.key, &path).await.ok();
+    assert_eq!(booking["attendees"][0]["contact_id"], json!(kept));
+    let proof = server.get(&account.key, &format!("/v1/contacts/{kept}/consent-proof")).await.ok();
+    assert_eq!(
+        (&proof["history"][0]["kind"], &proof["history"][0]["detail"]["merged"]),
+        (&json!("merge"), &json!(gone))
+    );
+}
+
+async fn a_file_is_vouched_for(engine: Engine) {
+    let server = Server::start(engine).await;
+    let account = server.account("a").await;
+    let file = b"phone,consent,locale,verified,blocked\n\
+                 +13125550147,opted_in,es,yes,\n\
+                 +13125550148,opted_in,,perhaps,\n\
+                 +13125550149,,1,,\n\
+                 +13125550150,opted_out,,,true\n";
+    let query = "?file=members.csv&attestation=Sam+Lee%3A+all+signed+form+7+at+the+desk";
+    let done = import(&server, &account, query, file).await.ok();
+    assert_eq!((&done["created"], &done["rejected_count"]), (&json!(2), &json!(2)));
+    assert_eq!(done["rejected"][0]["field"], "verified");
+    assert_eq!(done["rejected"][1]["field"], "locale");
+    let list = server.get(&account.key, "/v1/contacts").await.ok();
+    let first = &list["data"][0];
+    assert_eq!((&first["locale"], &first["verified"]), (&json!("es"), &json!(true)));
+    assert_eq!(first["fields"], json!({}));
+    assert_eq!(list["data"][1]["blocked"], true);
+    let list = server.get(&account.key, "/v1/consents?phone=3125550147").await.ok();
+    let evidence = list["data"][0]["evidence"].as_str().expect("evidence").to_owned();
+    for part in ["members.csv", "Sam Lee: all signed form 7", "line 2", "import "] {
+        assert!(evidence.contains(part), "{part}: {evidence}");
+    }
+    import(&server, &account, "", b"phone,consent\n+13125550151,opted_in\n").await.ok();
+    let list = server.get(&account.key, "/v1/consents?phone=3125550151").await.ok();
+    let evidence = list["data"][0]["evidence"].as_str().expect("evidence");
+    assert!(evidence.contains("without attestation") && evidence.contains("line 2"), "{evidence}");
+    let long = format!("?attestation={}", "x".repeat(1001));
+    import(&server, &account, &long, b"phone\n").await.refused(422, "invalid_field");
 }

@@ -46,7 +46,12 @@ pub fn sid(n: u32) -> String {
     format!("SM{n:032x}")
 }
 
-pub fn text<'a>(sid: &'a str, from: &'a str, to: &'a str, body: &'a str) -> Vec<(&'a str, &'a str)> {
+pub fn text<'a>(
+    sid: &'a str,
+    from: &'a str,
+    to: &'a str,
+    body: &'a str,
+) -> Vec<(&'a str, &'a str)> {
     vec![
         ("MessageSid", sid),
         ("From", from),

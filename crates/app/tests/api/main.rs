@@ -2,19 +2,27 @@
 //! `anon`, the operator, and holders of keys of two accounts.
 
 mod accounts;
+mod appointments;
 mod bad_input;
 mod boot;
 mod campaigns;
+mod consents;
 mod contacts;
+mod contexts;
 mod docs;
+mod figures;
 mod groups;
 mod health;
 mod hooks;
 mod idempotency;
 mod inbound;
+mod inbox;
+mod keywords;
 mod messages;
 mod replies;
 mod senders;
 mod server;
+mod settings;
+mod tasks;
 mod wallet;
 mod watch;

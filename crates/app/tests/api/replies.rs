@@ -23,6 +23,11 @@ testkit::both_engines!(
     texts_to_read_open_one_task_at_a_time,
     a_clarification_names_what_may_be_meant,
     every_answer_leaves_a_trail,
+    who_opted_out_is_not_asked,
+    keywords_are_no_replies,
+    people_of_one_booking_answer_for_themselves,
+    texts_of_one_moment_keep_their_order,
+    media_alone_is_for_staff,
 );
 
 const DAY: i64 = 24 * 60;
@@ -404,4 +409,123 @@ async fn every_answer_leaves_a_trail(engine: Engine) {
     let older = server.get(&account.key, &path).await.ok();
     assert_eq!(words_of(&older["data"], "outcome"), "confirmed");
     assert!(older["data"][0]["settings_version"].as_i64().is_some_and(|version| version >= 1));
+}
+
+/// What became of the last text of a phone.
+async fn outcome(server: &Server, account: &Account, phone: &str) -> String {
+    let thread = thread_of(server, account, phone).await;
+    let texts = thread["texts"].as_array().expect("texts");
+    let outcome = texts.iter().find_map(|one| one["outcome"].as_str());
+    outcome.expect("a word").to_owned()
+}
+
+async fn who_opted_out_is_not_asked(engine: Engine) {
+    let (server, account) = shop(engine).await;
+    let phone = "+13125550147";
+    let contact = person(&server, &account, phone).await;
+    ask(&server, account_id(&account), contact, phone, &[soon(101, RequestState::Pending)]).await;
+    let out = json!({"phone": phone, "consent": "opted_out"});
+    server.post(&account.key, "/v1/contacts", &out).await.ok();
+    arrives(&server, &text(&sid(1), phone, NUMBER, "what?")).await;
+    assert_eq!(outcome(&server, &account, phone).await, "clarify_task");
+    let thread = thread_of(&server, &account, phone).await;
+    assert_eq!(words_of(&thread["texts"], "direction"), "in");
+    assert_eq!(thread["consent"]["transactional"], "opted_out");
+    // An answer counts all the same.
+    arrives(&server, &text(&sid(2), phone, NUMBER, "Y")).await;
+    assert_eq!(outcome(&server, &account, phone).await, "confirmed");
+}
+
+async fn keywords_are_no_replies(engine: Engine) {
+    let (server, account) = shop(engine).await;
+    for (n, body, meaning) in [(1, "STOP", "stop"), (2, "cancel", "stop"), (3, "HELP", "help")] {
+        let phone = format!("+1312555{:04}", 400 + n);
+        let contact = person(&server, &account, &phone).await;
+        let pending = [soon(101, RequestState::Pending)];
+        ask(&server, account_id(&account), contact, &phone, &pending).await;
+        arrives(&server, &text(&sid(n), &phone, NUMBER, body)).await;
+        let thread = thread_of(&server, &account, &phone).await;
+        let came = thread["texts"].as_array().expect("texts").clone();
+        let came = came.into_iter().find(|one| one["direction"] == "in").expect("it is there");
+        assert_eq!(came["meaning"], meaning, "{body}");
+        let stands = standing(&server, account_id(&account), &phone).await;
+        assert_eq!(stands, "101 pending scheduled", "{body}");
+        assert!(!words_of(&thread["tasks"], "kind").contains("clarify"), "{body}");
+    }
+}
+
+async fn people_of_one_booking_answer_for_themselves(engine: Engine) {
+    let (server, account) = shop(engine).await;
+    let number = account_id(&account);
+    let phones = ["+13125550147", "+13125550148"];
+    let mut ids = Vec::new();
+    for phone in phones {
+        ids.push(person(&server, &account, phone).await);
+    }
+    ask(&server, number, ids[0], phones[0], &[soon(101, RequestState::Pending)]).await;
+    let mut tx = server.app.db.begin().await.expect("begins");
+    let asked = requests::latest_requests(&mut tx, number, phones[0], 1).await.expect("lists");
+    let mut people = attendees_of(&mut tx, number, &[asked[0].appointment]).await.expect("lists");
+    let mut second = Attendee { phone: Some(phones[1].to_owned()), ..people.remove(0) };
+    second.id = AttendeeId::new(asked[0].asked_at, &*server.app.dice);
+    second.contact = Some(ids[1]);
+    let id = RequestId::new(asked[0].asked_at, &*server.app.dice);
+    let attendee = second.id;
+    let phone = phones[1].to_owned();
+    let request = Request { id, attendee, phone, ..asked[0].clone() };
+    save_attendees(&mut tx, number, &[second]).await.expect("saves");
+    requests::insert_requests(&mut tx, number, &[request]).await.expect("asks");
+    tx.commit().await.expect("commits");
+    arrives(&server, &text(&sid(1), phones[0], NUMBER, "Y")).await;
+    arrives(&server, &text(&sid(2), phones[1], NUMBER, "N")).await;
+    let mut tx = server.app.db.read().await.expect("reads");
+    let people = attendees_of(&mut tx, number, &[asked[0].appointment]).await.expect("lists");
+    let mut states: Vec<_> =
+        people.iter().map(|one| (one.phone.as_deref().expect("a phone"), one.state)).collect();
+    states.sort_by_key(|(phone, _)| *phone);
+    let wanted =
+        [(phones[0], AppointmentState::Confirmed), (phones[1], AppointmentState::Declined)];
+    assert_eq!(states, wanted);
+}
+
+async fn texts_of_one_moment_keep_their_order(engine: Engine) {
+    let (server, account) = shop(engine).await;
+    let phone = "+13125550147";
+    let contact = person(&server, &account, phone).await;
+    ask(&server, account_id(&account), contact, phone, &[soon(101, RequestState::Pending)]).await;
+    let sids = [sid(1), sid(2), sid(3)];
+    let posts = [("Y", 0), ("N", 1), ("Y", 2), ("N", 1)]
+        .map(|(body, n)| text(&sids[n], phone, NUMBER, body));
+    let replies = tokio::join!(
+        arrives(&server, &posts[0]),
+        arrives(&server, &posts[1]),
+        arrives(&server, &posts[2]),
+        arrives(&server, &posts[3]),
+    );
+    assert_eq!([replies.0, replies.1, replies.2, replies.3].map(|one| one.status), [200; 4]);
+    let stands = standing(&server, account_id(&account), phone).await;
+    assert_eq!(stands, "101 yes confirmed");
+    let thread = thread_of(&server, &account, phone).await;
+    assert_eq!(words_of(&thread["texts"], "direction"), "out in in in");
+    let outcomes = words_of(&thread["texts"], "outcome");
+    assert_eq!(outcomes, "changed_to_yes changed_to_no confirmed");
+    assert_eq!(words_of(&thread["tasks"], "kind"), "", "the later yes ends the task");
+}
+
+async fn media_alone_is_for_staff(engine: Engine) {
+    let (server, account) = shop(engine).await;
+    let phone = "+13125550147";
+    let contact = person(&server, &account, phone).await;
+    ask(&server, account_id(&account), contact, phone, &[soon(101, RequestState::Pending)]).await;
+    let sid = sid(1);
+    let mut pairs = text(&sid, phone, NUMBER, "");
+    pairs[4].1 = "1";
+    pairs.push(("MediaUrl0", "https://media.example/1"));
+    arrives(&server, &pairs).await;
+    assert_eq!(outcome(&server, &account, phone).await, "review");
+    let thread = thread_of(&server, &account, phone).await;
+    let task = &thread["tasks"][0];
+    assert_eq!([&task["kind"], &task["detail"]], ["review", "[1 file]"]);
+    assert_eq!(task["title"], "Media came in: Ada Park");
+    assert_eq!(words_of(&thread["texts"], "direction"), "in", "nobody is asked about a picture");
 }

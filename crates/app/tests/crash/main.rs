@@ -9,6 +9,7 @@ mod handover;
 mod intake;
 mod news;
 mod plan;
+mod reminders;
 mod search;
 mod sending;
 mod shop;

@@ -7,6 +7,7 @@ use domain::seam::SeededDice;
 use ledgerline::delivery::receipts::{ReceiptIn, keep_batch};
 use ledgerline::flow::accounts::{self, SenderIn};
 use ledgerline::flow::inbound::{Received, Reception, receive_batch};
+use store::tasks::{self, TaskFilter};
 use store::threads;
 use testkit::Engine;
 use twilio::wire::InboundMessage;
@@ -144,9 +145,14 @@ async fn inbound_texts(engine: Engine) {
             let kept = threads::inbound_of_thread(&mut tx, shop.account, thread.id, 10).await;
             texts.push((thread.phone, kept.expect("lists").len()));
         }
+        let all = TaskFilter::default();
+        let tasks = tasks::list_tasks(&mut tx, shop.account, &all, None, 10).await;
+        let mut tasks: Vec<_> = tasks.expect("lists").into_iter().map(|task| task.phone).collect();
         drop(tx);
         texts.sort();
+        tasks.sort();
         assert_eq!(texts, [(shop.phone(0), 2), (shop.phone(1), 1)]);
+        assert_eq!(tasks, [Some(shop.phone(0)), Some(shop.phone(1))], "somebody reads each, once");
         shop.finish().await;
     })
     .await;

@@ -22,7 +22,7 @@ testkit::both_engines!(
     a_failed_delivery_is_a_new_paid_text,
 );
 
-fn refused(code: u32, http: u16) -> Outcome {
+pub fn refused(code: u32, http: u16) -> Outcome {
     Outcome::Rejected { code, http, message: "refused".to_owned() }
 }
 

@@ -3,7 +3,7 @@
 use jiff::SignedDuration;
 use jiff::civil::{Date, Weekday};
 
-use super::rule::{Day, Frequency, Recurrence};
+use super::rule::{Frequency, NthDay, Recurrence};
 
 /// Days and all finer periods are counted from here.
 const EPOCH: Date = Date::constant(1970, 1, 1);
@@ -71,23 +71,23 @@ fn date_of(day: i64) -> Option<Date> {
 }
 
 impl Recurrence {
-    /// Whether the conditions on the date hold; BYSETPOS and the time of day come later.
-    pub(super) fn takes(&self, date: Date) -> bool {
+    /// Whether the conditions on the date hold; BYSETPOS and the time of day come later. Weeks are
+    /// counted in `year`: that of the date, or of the day before on which its week begins.
+    pub(super) fn takes(&self, date: Date, year: i16) -> bool {
         listed(&self.months, || [date.month().into(), 0])
             && listed(&self.month_days, || {
                 from_both_ends(date.day().into(), date.days_in_month().into())
             })
             && listed(&self.year_days, || from_both_ends(date.day_of_year(), date.days_in_year()))
-            && listed(&self.weeks, || week(date, self.week_start))
-            && (self.days.is_empty() || self.days.iter().any(|day| self.takes_day(*day, date)))
+            && listed(&self.weeks, || week(date, year, self.week_start))
+            && (self.weekdays.is_empty() || self.weekdays.contains(&date.weekday()))
+            && (self.nth_days.is_empty()
+                || self.nth_days.iter().any(|day| self.takes_nth(*day, date)))
     }
 
-    fn takes_day(&self, day: Day, date: Date) -> bool {
+    fn takes_nth(&self, day: NthDay, date: Date) -> bool {
         if day.weekday != date.weekday() {
             return false;
-        }
-        if day.nth == 0 {
-            return true;
         }
         let in_year = self.frequency == Frequency::Yearly && self.months.is_empty();
         let (nth, days) = if in_year {
@@ -109,18 +109,28 @@ fn from_both_ends(nth: i16, of: i16) -> [i16; 2] {
     [nth, nth - of - 1]
 }
 
-/// The number of the week as ISO 8601 counts (week 1 is the first with four days in the year), for
-/// weeks that begin on any day. The first days of January may be in the last week of the year
-/// before, the last ones of December in week 1.
-fn week(date: Date, week_start: Weekday) -> [i16; 2] {
-    // The fourth day of a week decides in which year it counts.
-    let to_fourth = 3 - date.weekday().since(week_start);
-    let Some(fourth) = date_of(day_number(date) + i64::from(to_fourth)) else {
+/// The number of the week in `year`, for weeks that begin on any day; week 1 is the first with four
+/// days in the year. At both ends of a year python-dateutil is followed where it leaves ISO 8601:
+/// the last days of December, when in week 1 of the next year, have no number from its end (-52 or
+/// -53); the first two days of January, when in the last week of the year before and both years are
+/// common ones, are in a week 53 although that year may have 52.
+fn week(date: Date, year: i16, week_start: Weekday) -> [i16; 2] {
+    let Ok(new_year) = Date::new(year, 1, 1) else {
         return [0, 0];
     };
-    let day = fourth.day_of_year();
-    let weeks = (day - 1) / 7 + 1 + (fourth.days_in_year() - day) / 7;
-    from_both_ends((day - 1) / 7 + 1, weeks)
+    let days = new_year.days_in_year();
+    // How many days of the week of 1 January are in the year before.
+    let before = i16::from(new_year.weekday().since(week_start));
+    let week_one = if before > 3 { 7 - before } else { -before };
+    let weeks = (days - week_one + 3) / 7;
+    let since_new_year = day_number(date) - day_number(new_year);
+    let day = i16::try_from(since_new_year).expect("a week reaches a few days beyond its year");
+    if day < week_one {
+        let long = before == 4 || (before == 5 && days == 365);
+        return [if long { 53 } else { 52 }, -1];
+    }
+    let number = (day - week_one) / 7 + 1;
+    if number > weeks { [1, 0] } else { from_both_ends(number, weeks) }
 }
 
 #[cfg(test)]
@@ -130,18 +140,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn weeks_are_those_of_iso_8601() {
+    fn weeks_are_those_of_iso_8601_but_at_both_ends_of_a_year() {
         let mut day = date(1969, 12, 1);
         while day < date(2201, 1, 31) {
             let iso = day.iso_week_date();
-            let [number, from_end] = week(day, Weekday::Monday);
-            assert_eq!(number, i16::from(iso.week()), "{day}");
-            assert_eq!(number - from_end - 1, i16::from(iso.weeks_in_year()), "{day}");
+            let number = i16::from(iso.week());
+            let expected = match iso.year() - day.year() {
+                0 => [number, number - i16::from(iso.weeks_in_year()) - 1],
+                1 => [1, 0],
+                _ => {
+                    let common = |year| !date(year, 1, 1).in_leap_year();
+                    let saturday = day.first_of_year().weekday() == Weekday::Saturday;
+                    let long = saturday && common(day.year()) && common(day.year() - 1);
+                    [if long { 53 } else { number }, -1]
+                }
+            };
+            assert_eq!(week(day, day.year(), Weekday::Monday), expected, "{day}");
             day = day.tomorrow().unwrap();
         }
+        // A week that began in the year before keeps its number there.
+        assert_eq!(week(date(2027, 1, 2), 2026, Weekday::Monday), [53, -1]);
+        assert_eq!(week(date(2026, 1, 2), 2025, Weekday::Monday), [1, 0]);
         // 2 January 2027 is a Saturday: of the year's first week when weeks begin on Saturdays.
-        assert_eq!(week(date(2027, 1, 2), Weekday::Saturday), [1, -52]);
-        assert_eq!(week(date(2027, 1, 2), Weekday::Sunday), [52, -1]);
+        assert_eq!(week(date(2027, 1, 2), 2027, Weekday::Saturday), [1, -52]);
+        assert_eq!(week(date(2027, 1, 2), 2027, Weekday::Sunday), [53, -1]);
+        assert_eq!(week(date(2028, 1, 1), 2028, Weekday::Sunday), [52, -1]);
     }
 
     #[test]

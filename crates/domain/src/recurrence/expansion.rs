@@ -126,7 +126,7 @@ impl<'a> Expansion<'a> {
         let number = self.period.div_euclid(per_day);
         if self.day.is_none_or(|(known, _, _)| known != number) {
             let (date, _) = self.rule.frequency.dates_of(self.period, self.rule.week_start)?;
-            self.day = Some((number, date, self.rule.takes(date)));
+            self.day = Some((number, date, self.rule.takes(date, date.year())));
         }
         let (_, date, taken) = self.day.filter(|(_, date, _)| *date <= self.last)?;
         let ahead = if taken { self.next_worth() } else { Some((number + 1) * per_day) };
@@ -151,7 +151,7 @@ impl<'a> Expansion<'a> {
         let mut date = from;
         while date <= to {
             self.examined += 1;
-            if self.rule.takes(date) {
+            if self.rule.takes(date, from.year()) {
                 days.push(date);
             }
             match date.tomorrow() {

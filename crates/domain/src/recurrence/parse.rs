@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use jiff::civil::{Date, DateTime, Time, Weekday};
 use thiserror::Error;
 
-use super::rule::{Day, Frequency, Recurrence, Until};
+use super::rule::{Frequency, NthDay, Recurrence, Until};
 
 /// The longest rule that is read. One with every value of every part is shorter.
 const RULE_BYTES_MAX: usize = 8 * 1024;
@@ -53,17 +53,6 @@ pub enum RecurrenceError {
         /// What it takes.
         wanted: &'static str,
     },
-    /// A numbered weekday where nothing counts it.
-    #[error(
-        "BYDAY={day} has a number, which counts in FREQ=MONTHLY and in FREQ=YEARLY without \
-         BYWEEKNO only: write BYDAY={weekday}"
-    )]
-    NumberedDay {
-        /// What BYDAY was given.
-        day: String,
-        /// The same without a number.
-        weekday: String,
-    },
 }
 
 /// Reads a rule; letters may have either case.
@@ -107,7 +96,7 @@ struct Parts {
     weeks: Option<Vec<i16>>,
     year_days: Option<Vec<i16>>,
     month_days: Option<Vec<i16>>,
-    days: Option<Vec<Day>>,
+    days: Option<Vec<(Option<i16>, Weekday)>>,
     hours: Option<Vec<i16>>,
     minutes: Option<Vec<i16>>,
     seconds: Option<Vec<i16>>,
@@ -121,8 +110,8 @@ impl Parts {
             "numbers like 1 and -1 with commas between, counted from the end when negative";
         match name {
             "FREQ" => set(&mut self.frequency, "FREQ", frequency(value)?),
-            "INTERVAL" => set(&mut self.interval, "INTERVAL", whole("INTERVAL", value)?),
-            "COUNT" => set(&mut self.count, "COUNT", whole("COUNT", value)?),
+            "INTERVAL" => set(&mut self.interval, "INTERVAL", interval(value)?),
+            "COUNT" => set(&mut self.count, "COUNT", count(value)?),
             "UNTIL" => set(&mut self.until, "UNTIL", until(value)?),
             "WKST" => set(&mut self.week_start, "WKST", week_start(value)?),
             "BYDAY" => set(&mut self.days, "BYDAY", days(value)?),
@@ -144,19 +133,22 @@ impl Parts {
 
     fn finish(self) -> Result<Recurrence, RecurrenceError> {
         let frequency = self.frequency.ok_or(RecurrenceError::NoFrequency)?;
-        let days = self.days.unwrap_or_default();
-        let counts = match frequency {
-            Frequency::Yearly => self.weeks.is_none(),
-            Frequency::Monthly => true,
-            _ => false,
-        };
-        if let Some(day) = days.iter().find(|day| day.nth != 0 && !counts) {
-            let weekday = letters(day.weekday);
-            let day = format!("{}{weekday}", day.nth);
-            return Err(RecurrenceError::NumberedDay { day, weekday: weekday.to_owned() });
+        let (mut weekdays, mut nth_days) = (Vec::new(), Vec::new());
+        for (nth, weekday) in self.days.unwrap_or_default() {
+            match nth {
+                // Weeks and shorter periods count no weekdays.
+                Some(nth) if frequency <= Frequency::Monthly => {
+                    nth_days.push(NthDay { nth, weekday });
+                }
+                _ => weekdays.push(weekday),
+            }
         }
         let mut seconds = self.seconds.unwrap_or_default();
-        // Clocks without leap seconds take second 60 for 59 (RFC 5545 section 3.3.12).
+        // A rule of seconds goes on to the next that it takes. Otherwise clocks without leap
+        // seconds take second 60 for 59 (RFC 5545 section 3.3.12).
+        if frequency == Frequency::Secondly && seconds.len() > 1 {
+            seconds.retain(|second| *second < 60);
+        }
         for second in &mut seconds {
             *second = (*second).min(59);
         }
@@ -171,7 +163,8 @@ impl Parts {
             weeks: self.weeks.unwrap_or_default(),
             year_days: self.year_days.unwrap_or_default(),
             month_days: self.month_days.unwrap_or_default(),
-            days,
+            weekdays,
+            nth_days,
             hours: self.hours.unwrap_or_default(),
             minutes: self.minutes.unwrap_or_default(),
             seconds,
@@ -229,16 +222,24 @@ fn frequency(value: &str) -> Result<Frequency, RecurrenceError> {
     })
 }
 
-fn whole(part: &'static str, value: &str) -> Result<u32, RecurrenceError> {
+fn interval(value: &str) -> Result<u32, RecurrenceError> {
     let number = value.parse().ok().filter(|&number| number > 0);
-    number.ok_or_else(|| refused(part, value, "a whole number of 1 or more, such as 2"))
+    number.ok_or_else(|| refused("INTERVAL", value, "a whole number of 1 or more, such as 2"))
 }
 
+/// A count of 0 is in the grammar of the RFC: a rule without occurrences.
+fn count(value: &str) -> Result<u32, RecurrenceError> {
+    let number = value.parse().ok();
+    number.ok_or_else(|| refused("COUNT", value, "a whole number such as 10"))
+}
+
+/// `20261231T140000` and, as python-dateutil reads them, `20261231T1400`, `20261231T14` and days
+/// like `2026-12-31`.
 fn until(value: &str) -> Result<Until, RecurrenceError> {
     let utc = value.strip_suffix('Z');
     let (day, clock) = match utc.unwrap_or(value).split_once('T') {
         Some((day, clock)) => (day, clock),
-        None if utc.is_none() => (value, "000000"),
+        None if utc.is_none() => (value, "00"),
         None => (value, ""),
     };
     let moment = moment(day, clock).ok_or_else(|| {
@@ -250,8 +251,12 @@ fn until(value: &str) -> Result<Until, RecurrenceError> {
 }
 
 fn moment(day: &str, clock: &str) -> Option<DateTime> {
+    let dashes = matches!(day.as_bytes(), [_, _, _, _, b'-', _, _, b'-', _, _]);
+    let day = if dashes { day.replace('-', "") } else { day.to_owned() };
+    let clock =
+        if matches!(clock.len(), 2 | 4) { format!("{clock:0<6}") } else { clock.to_owned() };
     let digits = |text: &str, len| text.len() == len && text.bytes().all(|b| b.is_ascii_digit());
-    if !digits(day, 8) || !digits(clock, 6) {
+    if !digits(&day, 8) || !digits(&clock, 6) {
         return None;
     }
     let two = |text: &str| text.parse::<i8>().ok();
@@ -264,26 +269,23 @@ fn weekday(letters: &str) -> Option<Weekday> {
     WEEKDAYS.iter().find(|(name, _)| *name == letters).map(|(_, weekday)| *weekday)
 }
 
-fn letters(weekday: Weekday) -> &'static str {
-    WEEKDAYS[usize::from(weekday.to_monday_zero_offset().unsigned_abs())].0
-}
-
 fn week_start(value: &str) -> Result<Weekday, RecurrenceError> {
     weekday(value).ok_or_else(|| refused("WKST", value, "MO, TU, WE, TH, FR, SA or SU"))
 }
 
-fn days(value: &str) -> Result<Vec<Day>, RecurrenceError> {
+/// The weekdays of BYDAY, each with its number if it has one.
+fn days(value: &str) -> Result<Vec<(Option<i16>, Weekday)>, RecurrenceError> {
     let day = |text: &str| {
         let text = text.trim();
         let (number, letters) = text.split_at_checked(text.len().checked_sub(2)?)?;
         let weekday = weekday(letters)?;
         if number.is_empty() {
-            return Some(Day { nth: 0, weekday });
+            return Some((None, weekday));
         }
         let nth = number.parse().ok()?;
-        (1..=53).contains(&i16::unsigned_abs(nth)).then_some(Day { nth, weekday })
+        (1..=53).contains(&i16::unsigned_abs(nth)).then_some((Some(nth), weekday))
     };
-    let days: Option<Vec<Day>> = value.split(',').map(day).collect();
+    let days: Option<Vec<_>> = value.split(',').map(day).collect();
     days.ok_or_else(|| {
         let wanted = "weekdays like MO,TH, or numbered ones like 2TU and -1FR (the last)";
         refused("BYDAY", value, wanted)

@@ -51,10 +51,10 @@ impl Until {
     }
 }
 
-/// An entry of BYDAY: a weekday, or the nth of its kind in the month or year.
+/// A numbered entry of BYDAY: the nth weekday of its kind in the month or year.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Day {
-    /// Counted from the beginning, or from the end when negative; 0 means each.
+pub(super) struct NthDay {
+    /// Counted from the beginning, or from the end when negative; never 0.
     pub(super) nth: i16,
     pub(super) weekday: Weekday,
 }
@@ -63,9 +63,11 @@ pub(super) struct Day {
 ///
 /// All parts and frequencies are known. Lists are sorted and hold each value once; an empty list
 /// is a part that was not given. Parts that the RFC forbids in a frequency although they could
-/// mean something there (`FREQ=DAILY;BYWEEKNO=20`) are conditions like all others. Known quirks:
-/// `UNTIL=20261231` is the midnight at the beginning of that day, and BYWEEKNO alone takes all
-/// seven days of the week.
+/// mean something there (`FREQ=DAILY;BYWEEKNO=20`) are conditions like all others. Known quirks,
+/// all of them those of python-dateutil: `UNTIL=20261231` is the midnight at the beginning of that
+/// day; BYWEEKNO alone takes all seven days of the week; a number in BYDAY counts in a month or a
+/// year only (`FREQ=WEEKLY;BYDAY=2MO` is each Monday), and where weekdays with a number are beside
+/// some without, a day has to be both (`BYDAY=MO,TU,2TU` is the second Tuesday).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Recurrence {
     pub(super) frequency: Frequency,
@@ -77,7 +79,10 @@ pub struct Recurrence {
     pub(super) weeks: Vec<i16>,
     pub(super) year_days: Vec<i16>,
     pub(super) month_days: Vec<i16>,
-    pub(super) days: Vec<Day>,
+    /// The entries of BYDAY without a number.
+    pub(super) weekdays: Vec<Weekday>,
+    /// The entries of BYDAY with a number, in a frequency that counts them.
+    pub(super) nth_days: Vec<NthDay>,
     pub(super) hours: Vec<i16>,
     pub(super) minutes: Vec<i16>,
     pub(super) seconds: Vec<i16>,
@@ -117,7 +122,8 @@ impl Recurrence {
         let silent = rule.weeks.is_empty()
             && rule.year_days.is_empty()
             && rule.month_days.is_empty()
-            && rule.days.is_empty();
+            && rule.weekdays.is_empty()
+            && rule.nth_days.is_empty();
         if silent {
             match frequency {
                 Frequency::Yearly => {
@@ -125,7 +131,7 @@ impl Recurrence {
                     or_else(&mut rule.month_days, first.day());
                 }
                 Frequency::Monthly => or_else(&mut rule.month_days, first.day()),
-                Frequency::Weekly => rule.days.push(Day { nth: 0, weekday: first.weekday() }),
+                Frequency::Weekly => rule.weekdays.push(first.weekday()),
                 _ => {}
             }
         }

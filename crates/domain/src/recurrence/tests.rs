@@ -65,7 +65,10 @@ fn days_weeks_and_times() {
         "FREQ=MINUTELY;INTERVAL=90;COUNT=3 | 1997-09-02T09:00 | 1997-09-02T09:00 10:30 12:00",
         "FREQ=MINUTELY;INTERVAL=20;BYHOUR=9,10;COUNT=4 | 1997-09-02T10:20 | 1997-09-02T10:20 40 \
          1997-09-03T09:00 20",
-        "FREQ=SECONDLY;BYSECOND=59,60;COUNT=2 | 2026-01-01T09:00:00 | 2026-01-01T09:00:59 01:59",
+        "FREQ=SECONDLY;BYSECOND=0,60;COUNT=2 | 2026-01-01T09:00:30 | 2026-01-01T09:01:00 02:00",
+        "FREQ=SECONDLY;BYSECOND=60;COUNT=2 | 2026-01-01T09:00:00 | 2026-01-01T09:00:59 01:59",
+        "FREQ=MINUTELY;BYSECOND=0,60;COUNT=2 | 2026-01-01T09:00:30 | \
+         2026-01-01T09:00:59 2026-01-01T09:01:00",
         "FREQ=SECONDLY;BYSECOND=0;BYMINUTE=0;BYHOUR=0;BYYEARDAY=1 | 2026-01-01T09:00 | \
          2027-01-01T00:00 2028-01-01T00:00 ..",
     ]);
@@ -90,8 +93,16 @@ fn months_and_years() {
          1997-09-04 10-07 11-06",
         "FREQ=MONTHLY;BYDAY=MO,TU,WE,TH,FR;BYSETPOS=-2 | 1997-09-29T09:00 | \
          1997-09-29 10-30 11-27 ..",
-        // Each Monday and the second Tuesday.
-        "FREQ=MONTHLY;BYDAY=MO,2TU;COUNT=6 | 2026-02-01T09:00 | 2026-02-02 09 10 16 23 03-02",
+        // With a number and without: a day has to be both.
+        "FREQ=MONTHLY;BYDAY=MO,TU,2TU;COUNT=3 | 2026-02-01T09:00 | 2026-02-10 03-10 04-14",
+        "FREQ=YEARLY;BYMONTH=2,3;BYDAY=TU,-1TU,1FR | 2026-02-01T09:00 | 2026-02-24 03-31 \
+         2027-02-23 ..",
+        "FREQ=MONTHLY;BYDAY=MO,2TU;UNTIL=20300101 | 2026-02-01T09:00 | ",
+        // Only months and years count weekdays.
+        "FREQ=WEEKLY;BYDAY=2MO,-1WE;COUNT=3 | 2026-02-01T09:00 | 2026-02-02 04 09",
+        "FREQ=DAILY;BYDAY=TU,2MO;COUNT=3 | 2026-02-01T09:00 | 2026-02-02 03 09",
+        "FREQ=HOURLY;BYHOUR=9;BYDAY=+5SU;COUNT=2 | 2026-02-01T09:00 | 2026-02-01 08",
+        "FREQ=YEARLY;BYWEEKNO=1,2;BYDAY=1MO;COUNT=2 | 2026-02-01T09:00 | 2027-01-04 2028-01-03",
         "FREQ=YEARLY | 2024-02-29T09:00 | 2024-02-29 2028-02-29 2032-02-29 ..",
         "FREQ=YEARLY;COUNT=4;BYMONTH=6,7 | 1997-06-10T09:00 | 1997-06-10 07-10 1998-06-10 07-10",
         "FREQ=YEARLY;BYMONTH=1;BYDAY=SU,MO,TU;UNTIL=19980106T140000 | 1997-09-02T09:00 | \
@@ -105,9 +116,14 @@ fn months_and_years() {
          1996-11-05 2000-11-07 2004-11-02 ..",
         "FREQ=YEARLY;BYWEEKNO=20;BYDAY=MO | 1997-05-12T09:00 | 1997-05-12 1998-05-11 1999-05-17 ..",
         "FREQ=YEARLY;BYWEEKNO=20 | 1997-05-16T09:00 | 1997-05-16 17 18 1998-05-11 ..",
-        // 1 January 1983 is in week 52 of 1982; 29 December 2025 in week 1 of 2026, which has 53.
-        "FREQ=YEARLY;BYWEEKNO=52;BYDAY=SA;COUNT=2 | 1982-12-31T09:00 | 1983-01-01 12-31",
-        "FREQ=YEARLY;BYWEEKNO=-53;BYDAY=MO | 2025-12-01T09:00 | 2025-12-29 2031-12-29 ..",
+        // 1 January 1983 is in week 52 of 1982, here in 53; 29 December 2025 in week 1 of 2026,
+        // the 53rd from its end, which only 1 reaches.
+        "FREQ=YEARLY;BYWEEKNO=52;BYDAY=SA;COUNT=2 | 1982-12-31T09:00 | 1983-12-31 1984-12-29",
+        "FREQ=YEARLY;BYWEEKNO=53;BYDAY=SA;COUNT=2 | 1982-12-31T09:00 | 1983-01-01 1988-01-02",
+        "FREQ=YEARLY;BYWEEKNO=-53;BYDAY=MO;UNTIL=20400101 | 2025-12-01T09:00 | ",
+        "FREQ=YEARLY;BYWEEKNO=1;BYDAY=MO;COUNT=2 | 2025-12-01T09:00 | 2025-12-29 2027-01-04",
+        "FREQ=WEEKLY;BYWEEKNO=1;BYDAY=MO,SU;COUNT=4 | 2025-12-01T09:00 | 2025-12-29 2026-01-04 \
+         2027-01-04 10",
     ]);
 }
 
@@ -118,7 +134,12 @@ fn ends_are_kept() {
     for (text, expected) in [
         ("FREQ=DAILY;COUNT=9;UNTIL=20261031T013000", 2),
         ("FREQ=DAILY;COUNT=1;UNTIL=20261031T013000", 1),
+        ("FREQ=DAILY;COUNT=0", 0),
         ("FREQ=DAILY;UNTIL=20261101", 2),
+        ("FREQ=DAILY;UNTIL=2026-11-01", 2),
+        ("FREQ=DAILY;UNTIL=20261101T01", 2),
+        ("FREQ=DAILY;UNTIL=20261101T0130", 3),
+        ("FREQ=DAILY;UNTIL=2026-11-01T0530Z", 3),
         ("FREQ=DAILY;UNTIL=20261101T012959", 2),
         ("FREQ=DAILY;UNTIL=20261101T013000", 3),
         // On 1 November 01:30 comes twice; the first is 05:30 in UTC.
@@ -227,11 +248,14 @@ fn what_is_no_rule_is_refused_with_a_way_out() {
         ("DTSTART:20260101T090000\nRRULE:FREQ=DAILY", "DTSTART", "INTERVAL"),
         ("FREQ=DAILY;COUNT=3;COUNT=4", "COUNT", "write it once"),
         ("FREQ=DAILY;FREQ=DAILY", "FREQ", "write it once"),
-        ("FREQ=DAILY;COUNT=0", "COUNT=0", "1 or more"),
+        ("FREQ=DAILY;COUNT=-1", "COUNT=-1", "such as 10"),
         ("FREQ=DAILY;INTERVAL=0", "INTERVAL=0", "1 or more"),
         ("FREQ=DAILY;INTERVAL=-1", "INTERVAL=-1", "1 or more"),
-        ("FREQ=DAILY;COUNT=4294967296", "COUNT=4294967296", "1 or more"),
-        ("FREQ=DAILY;UNTIL=2026-12-31", "UNTIL=2026-12-31", "20261231"),
+        ("FREQ=DAILY;COUNT=4294967296", "COUNT=4294967296", "such as 10"),
+        ("FREQ=DAILY;UNTIL=31-12-2026", "UNTIL=31-12-2026", "20261231"),
+        ("FREQ=DAILY;UNTIL=20261231T1", "UNTIL=20261231T1", "20261231"),
+        ("FREQ=DAILY;UNTIL=2026-1231", "UNTIL=2026-1231", "20261231"),
+        ("FREQ=DAILY;UNTIL=20261231T14É", "UNTIL=20261231T14É", "20261231"),
         ("FREQ=DAILY;UNTIL=20261231Z", "UNTIL=20261231Z", "20261231T140000Z"),
         ("FREQ=DAILY;UNTIL=20260230", "UNTIL=20260230", "20261231"),
         ("FREQ=DAILY;UNTIL=20261231T240000", "UNTIL=20261231T240000", "20261231T090000"),
@@ -252,8 +276,7 @@ fn what_is_no_rule_is_refused_with_a_way_out() {
         ("FREQ=MONTHLY;BYDAY=0MO", "BYDAY=0MO", "numbered ones like 2TU"),
         ("FREQ=YEARLY;BYDAY=54MO", "BYDAY=54MO", "numbered ones like 2TU"),
         ("FREQ=YEARLY;BYDAY=-32768MO", "BYDAY=-32768MO", "numbered ones like 2TU"),
-        ("FREQ=WEEKLY;BYDAY=TU,-2MO", "BYDAY=-2MO", "write BYDAY=MO"),
-        ("FREQ=YEARLY;BYWEEKNO=20;BYDAY=1SU", "BYDAY=1SU", "write BYDAY=SU"),
+        ("FREQ=WEEKLY;BYDAY=0MO", "BYDAY=0MO", "numbered ones like 2TU"),
     ] {
         let told = Recurrence::parse(text).expect_err(text).to_string();
         assert!(told.contains(part) && told.contains(way), "{text}: {told}");
@@ -327,10 +350,14 @@ proptest! {
         let at = date.at(9, 0, 0, 0);
         let (month, nth) = (date.month(), (date.day() - 1) / 7 + 1);
         let weekday = &date.strftime("%a").to_string().to_uppercase()[..2];
+        let weeks = match date.iso_week_date().week() {
+            52.. => "52,53".to_owned(),
+            week => week.to_string(),
+        };
         for text in [
             format!("FREQ=YEARLY;BYYEARDAY={}", date.day_of_year()),
             format!("FREQ=YEARLY;BYYEARDAY={}", date.day_of_year() - date.days_in_year() - 1),
-            format!("FREQ=YEARLY;BYWEEKNO={};BYDAY={weekday}", date.iso_week_date().week()),
+            format!("FREQ=YEARLY;BYWEEKNO={weeks};BYDAY={weekday}"),
             format!("FREQ=YEARLY;BYMONTH={month};BYDAY={nth}{weekday}"),
             format!("FREQ=MONTHLY;BYMONTHDAY={}", date.day()),
             format!("FREQ=MONTHLY;BYMONTHDAY={}", date.day() - date.days_in_month() - 1),

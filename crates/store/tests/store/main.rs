@@ -1,5 +1,6 @@
 //! The store on both engines, from one body each.
 
+mod consents;
 mod durability;
 mod plans;
 mod schema;

@@ -15,7 +15,7 @@ use super::failure::{Result, failed, usage};
 use super::outlet::{answer, count_of, doable, faint, mark, say, strong};
 use super::workplace::{Shared, Whose, Workplace};
 use crate::flow::contacts::Source;
-use crate::flow::import::{Imported, Rejected, import, list_rejected, rejected_csv};
+use crate::flow::import::{Imported, Rejected, evidence, import, list_rejected, rejected_csv};
 
 /// The largest file.
 const FILE_BYTES_MAX: u64 = 512 * 1024 * 1024;
@@ -32,8 +32,8 @@ pub enum Verb {
 /// A file to import.
 #[derive(clap::Args, Debug)]
 pub struct Import {
-    /// CSV with the columns phone, name, timezone, tags, consent and any of your own; - reads
-    /// the standard input
+    /// CSV with the columns phone, name, timezone, locale, tags, consent, verified, blocked and any
+    /// of your own; - reads the standard input
     file: PathBuf,
     #[command(flatten)]
     whose: Whose,
@@ -43,6 +43,9 @@ pub struct Import {
     /// Where rejected rows go
     #[arg(long, value_name = "FILE")]
     rejected: Option<PathBuf>,
+    /// Who vouches for the opt-ins of the file, and how they were given
+    #[arg(long, value_name = "WORDS")]
+    attestation: Option<String>,
 }
 
 /// Runs the command.
@@ -51,7 +54,8 @@ pub async fn run(verb: Verb, shared: &Shared) -> Result {
     let work = Workplace::open(shared).await?;
     let account = work.account(wanted.whose).await?;
     let bytes = read(&wanted.file)?;
-    let evidence = format!("file {}", wanted.file.display());
+    let file = format!("file {}", wanted.file.display());
+    let evidence = evidence(&*work.dice, &file, wanted.attestation.as_deref())?;
     let bar = if work.out.json { ProgressBar::hidden() } else { rows_bar(&bytes) };
     let source =
         Source { name: "cli", actor: "operator", evidence: &evidence, may_opt_in_again: false };

@@ -7,11 +7,13 @@
 //! through [`problem`].
 
 mod accounts;
+mod appointments;
 mod assets;
 mod auth;
 mod automations;
 mod campaigns;
 mod carriers;
+mod consents;
 mod contacts;
 mod docs;
 mod figures;
@@ -23,6 +25,7 @@ mod json;
 mod messages;
 pub mod metrics;
 pub mod openapi;
+mod opt_out;
 mod page;
 mod params;
 pub mod problem;
@@ -31,7 +34,9 @@ mod quote;
 mod router;
 mod senders;
 mod server;
+mod settings;
 mod tasks;
+mod templates;
 mod threads;
 mod wallet;
 pub mod watch;

@@ -37,12 +37,17 @@ pub struct Document {
             keys and their credits. These take the operator's key, all others an account's."),
         (name = "wallet", description = "What an account has, and every credit that moved."),
         (name = "contacts", description = "The people who get texts."),
+        (name = "appointments", description = "Bookings, their reminders and series"),
         (name = "campaigns", description = "A text to a list: written, quoted, started, paused, \
             resumed."),
         (name = "messages", description = "Single texts, and what became of each."),
         (name = "inbox", description = "Conversations both ways, follow-ups for staff, and what \
             acted by itself."),
         (name = "figures", description = "How things go, counted."),
+        (name = "consent", description = "What people said about getting texts, and the proof \
+            of it."),
+        (name = "settings", description = "What an account chooses: which texts, when, in whose \
+            words."),
         (name = "senders", description = "What texts come from."),
         (name = "carriers", description = "For whoever runs the installation: how calls to the \
             carriers go, and what they hold that nobody here knows."),
@@ -71,7 +76,7 @@ pub fn finish(api: utoipa::openapi::OpenApi) -> Document {
     for (path, item) in paths {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
             name(operation);
-            let writes = matches!(method.as_str(), "post" | "put" | "patch");
+            let writes = matches!(method.as_str(), "post" | "put" | "patch" | "delete");
             add_refusals(path, writes, operation);
             if writes {
                 add_idempotency_key(operation);

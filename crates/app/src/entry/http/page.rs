@@ -28,6 +28,12 @@ pub enum List {
     Contacts = b'c',
     /// Campaigns by id, newest first.
     Campaigns = b'm',
+    /// Words of consent by time and id.
+    Consents = b'o',
+    /// Templates by id.
+    Templates = b'p',
+    /// Appointments by start and id.
+    Appointments = b'b',
     /// Recipients by position.
     Recipients = b'r',
     /// Conversations by time, newest first.
@@ -121,13 +127,10 @@ impl Page {
             Some((&mark, key)) if mark == list as u8 => key.try_into().ok(),
             _ => None,
         });
-        match key {
-            Some(key) => Ok(Some(key)),
-            None => {
-                let words = format!("pass the next_{} of this very list", self.name);
-                Err(Problem::malformed(self.name, words))
-            }
-        }
+        key.map(Some).ok_or_else(|| {
+            let words = format!("pass the next_{} of this very list", self.name);
+            Problem::malformed(self.name, words)
+        })
     }
 
     /// Like [`Self::after`], for numbers.

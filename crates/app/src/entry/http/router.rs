@@ -17,8 +17,9 @@ use super::openapi::{self, Document};
 use super::server::Closing;
 use super::watch::Watchers;
 use super::{
-    accounts, assets, automations, campaigns, carriers, contacts, docs, figures, guard, health,
-    hooks, messages, metrics, quote, senders, tasks, threads, wallet, watch,
+    accounts, appointments, assets, automations, campaigns, carriers, consents, contacts, docs, figures, guard,
+    health, hooks, messages, metrics, opt_out, quote, senders, settings, tasks, templates, threads,
+    wallet, watch,
 };
 use crate::entry::app::App;
 
@@ -79,8 +80,13 @@ pub(super) fn router_until(app: Arc<App>, closing: Closing) -> Router {
         .route("/assets/{name}", get(assets::asset))
         .layer(from_fn(guard::guard_page))
         .layer(from_fn_with_state(ANSWER_MAX, guard::limit_time));
+    let forms = Router::new()
+        .route("/o/{token}", get(opt_out::page).post(opt_out::opt_out))
+        .layer(from_fn(guard::guard_form))
+        .layer(from_fn_with_state(ANSWER_MAX, guard::limit_time));
     api.merge(hooks)
         .merge(pages)
+        .merge(forms)
         .route("/openapi.json", get(openapi::json))
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
@@ -108,7 +114,28 @@ fn api() -> OpenApiRouter<Web> {
         .routes(routes!(wallet::audit_own))
         // /v1/senders, /v1/contacts
         .routes(routes!(senders::list, senders::add))
+        .routes(routes!(senders::change)) // PATCH …/{id}
         .routes(routes!(contacts::list, contacts::keep))
+        .routes(routes!(contacts::show, contacts::change)) // …/{id}
+        // /v1/consents, /v1/settings, /v1/templates
+        .routes(routes!(consents::list, consents::add))
+        .routes(routes!(consents::prove_contact)) // GET /v1/contacts/{id}/consent-proof
+        .routes(routes!(settings::show, settings::write))
+        .routes(routes!(templates::list, templates::add))
+        .routes(routes!(templates::replace, templates::remove)) // …/{id}
+        .routes(routes!(templates::preview)) // POST …/preview
+        // /v1/appointments, /v1/appointments/{id} …, /v1/series/{id}
+        .routes(routes!(appointments::list, appointments::create))
+        .routes(routes!(appointments::show, appointments::patch, appointments::remove))
+        .routes(routes!(appointments::reschedule)) // POST …/reschedule
+        .routes(routes!(appointments::cancel)) // POST …/cancel
+        .routes(routes!(appointments::confirm)) // POST …/confirm
+        .routes(routes!(appointments::remind)) // POST …/remind
+        .routes(routes!(
+            appointments::show_series,
+            appointments::patch_series,
+            appointments::end_series
+        ))
         // /v1/campaigns, /v1/campaigns/{id} …
         .routes(routes!(campaigns::list, campaigns::create))
         .routes(routes!(campaigns::show))
@@ -143,6 +170,7 @@ fn api() -> OpenApiRouter<Web> {
 fn import() -> OpenApiRouter<Web> {
     OpenApiRouter::new()
         .routes(routes!(contacts::import_csv)) // POST /v1/contacts/import
+        .routes(routes!(appointments::import_csv)) // POST /v1/appointments/import
         .layer(DefaultBodyLimit::max(CSV_BYTES_MAX))
         .layer(from_fn_with_state(Arc::new(Semaphore::new(IMPORTS_MAX)), guard::limit_number))
         .layer(from_fn_with_state(IMPORT_MAX, guard::limit_time))

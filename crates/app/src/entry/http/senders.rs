@@ -12,9 +12,10 @@ use store::senders::{Sender, list_senders};
 use super::auth::Holder;
 use super::idempotency::{Answer, Asked};
 use super::page::{List, Page, PageIn, PageOut};
+use super::params::Id;
 use super::problem::Result;
 use crate::entry::app::App;
-use crate::flow::accounts::{SenderIn, add_sender};
+use crate::flow::accounts::{SenderIn, SenderPatch, add_sender, patch_sender};
 
 /// A sender.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -30,6 +31,8 @@ pub struct SenderOut {
     pub segments_per_second: u32,
     /// It may be used.
     pub active: bool,
+    /// `carrier` or `ledgerline`: who answers STOP, START and HELP that come to it.
+    pub answers_stop: &'static str,
 }
 
 impl From<Sender> for SenderOut {
@@ -40,6 +43,7 @@ impl From<Sender> for SenderOut {
             address: sender.address,
             segments_per_second: sender.segments_per_second,
             active: sender.active,
+            answers_stop: sender.answers_stop.as_str(),
         }
     }
 }
@@ -63,6 +67,27 @@ pub async fn add(
         Ok((tx, StatusCode::CREATED, SenderOut::from(sender)))
     });
     added.await
+}
+
+/// Changes a sender. What is left out stays.
+#[utoipa::path(
+    patch, path = "/v1/senders/{id}", tag = "senders", security(("account" = [])),
+    params(("id" = String, Path, description = "The sender, `snd_…`")),
+    request_body(content = SenderPatch, example = json!({"answers_stop": "ledgerline"})),
+    responses((status = 200, body = SenderOut)),
+)]
+pub async fn change(
+    State(app): State<Arc<App>>,
+    holder: Holder,
+    Id(id): Id<SenderId>,
+    asked: Asked<SenderPatch>,
+) -> Result<Answer> {
+    let (wanted, account) = (&asked.wanted, holder.account);
+    let changed = asked.once.run(&app, account, |mut tx| async move {
+        let sender = patch_sender(&mut tx, account, id, wanted).await?;
+        Ok((tx, StatusCode::OK, SenderOut::from(sender)))
+    });
+    changed.await
 }
 
 /// Lists senders, oldest first.

@@ -17,6 +17,7 @@ use store::{Tx, accounts, settings};
 
 use super::canned;
 use super::threads::{ThreadOut, one};
+use crate::flow::keywords::bare;
 use crate::flow::messages::{Asking, MessageTaken, checked_phone};
 use crate::flow::texts::{self, Wanted, Writer};
 use crate::flow::{Refusal, Result, invalid};
@@ -103,9 +104,7 @@ pub async fn start(
     let found = threads::find_thread(tx, account, id).await?;
     let thread = Thread { closed: false, ..found.ok_or(Refusal::NotFound("thread"))? };
     let contact = contact_of(tx, account, &thread).await?;
-    let ReplyIn { body, canned_reply_id } =
-        ReplyIn { body: wanted.body.clone(), canned_reply_id: wanted.canned_reply_id };
-    let words = ReplyIn { body, canned_reply_id };
+    let words = ReplyIn { body: wanted.body.clone(), canned_reply_id: wanted.canned_reply_id };
     let message = send(tx, asking, choices, thread, contact.as_ref(), &words).await?;
     Ok(TalkOut { thread: one(tx, account, id).await?, message })
 }
@@ -118,9 +117,15 @@ fn checked_number(raw: &str, owner: &Account, magic_allowed: bool) -> Result<Str
 }
 
 async fn contact_of(tx: &mut Tx, account: AccountId, thread: &Thread) -> Result<Option<Contact>> {
-    let phones = std::slice::from_ref(&thread.phone);
-    let found = contacts::contacts_by_phone(tx, account, phones).await?;
-    Ok(found.into_iter().next())
+    let phones = [bare(&thread.phone).to_owned()];
+    let found = contacts::contacts_by_phone(tx, account, &phones).await?.into_iter().next();
+    match (found, thread.contact) {
+        // The person has another number by now.
+        (None, Some(id)) => {
+            Ok(contacts::contacts_by_id(tx, account, &[id]).await?.into_iter().next())
+        }
+        (found, _) => Ok(found),
+    }
 }
 
 async fn send(
@@ -169,9 +174,7 @@ async fn send(
 /// An answer within a day of a text that came in may wake its writer, where the account says so.
 fn context_of(choices: &Settings, inbound_at: Option<Instant>, now: Instant) -> &'static Context {
     let in_talk = inbound_at.is_some_and(|at| now < at + CONVERSATION);
-    let key = match choices.reply_quiet_exempt && in_talk {
-        true => "reply.conversation",
-        false => "reply.staff",
-    };
+    let exempt = choices.reply_quiet_exempt && in_talk;
+    let key = if exempt { "reply.conversation" } else { "reply.staff" };
     contexts::find(key).expect("both are registered")
 }

@@ -205,6 +205,7 @@ pub struct ThreadPatch {
 }
 
 /// A field that may be told to be `null`, which is not the same as not told.
+#[expect(clippy::option_option, reason = "absent, null and a value are three things")]
 pub(super) fn told<'de, D, T>(from: D) -> std::result::Result<Option<Option<T>>, D::Error>
 where
     D: Deserializer<'de>,
@@ -243,16 +244,23 @@ pub async fn list(
 
 async fn shown(tx: &mut Tx, account: AccountId, found: Vec<Thread>) -> Result<Vec<ThreadOut>> {
     let ids: Vec<ContactId> = found.iter().filter_map(|thread| thread.contact).collect();
-    let people: BTreeMap<ContactId, Contact> = contacts::contacts_by_id(tx, account, &ids)
-        .await?
-        .into_iter()
-        .map(|contact| (contact.id, contact))
-        .collect();
+    let mut people = contacts::contacts_by_id(tx, account, &ids).await?;
+    // Somebody became known after the conversation was made.
+    let unknown = found.iter().filter(|thread| thread.contact.is_none());
+    let phones: Vec<String> = unknown.map(|thread| bare(&thread.phone).to_owned()).collect();
+    people.extend(contacts::contacts_by_phone(tx, account, &phones).await?);
+    let by_id: BTreeMap<ContactId, &Contact> = people.iter().map(|one| (one.id, one)).collect();
+    let by_phone: BTreeMap<&str, &Contact> =
+        people.iter().map(|one| (one.phone.as_str(), one)).collect();
     let mut summaries: BTreeMap<ThreadId, Summary> =
         threads::summaries(tx, account, &found).await?.into_iter().collect();
     let show = |thread: Thread| {
-        let person = thread.contact.and_then(|id| people.get(&id));
-        thread_out(&thread, person, summaries.remove(&thread.id).unwrap_or_default())
+        let person = match thread.contact {
+            Some(id) => by_id.get(&id),
+            None => by_phone.get(bare(&thread.phone)),
+        };
+        let summary = summaries.remove(&thread.id).unwrap_or_default();
+        thread_out(&thread, person.copied(), summary)
     };
     Ok(found.into_iter().map(show).collect())
 }

@@ -2,6 +2,8 @@
 
 use domain::ids::{AppointmentId, AttendeeId, RequestId};
 
+use store::requests::RequestState;
+
 use super::*;
 
 /// Minutes from the present of these tables.
