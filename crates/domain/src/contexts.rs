@@ -53,6 +53,11 @@ pub struct Context {
 }
 
 impl Context {
+    /// It counts towards what one phone may get in a day: not what somebody waits for.
+    pub fn counts_in_a_day(&self) -> bool {
+        !self.to_opted_out && !matches!(self.lane, Lane::Code | Lane::Urgent | Lane::Reply)
+    }
+
     /// Its words in this locale (`es-MX`, `es`), else in English.
     pub fn template(&self, locale: Option<&str>) -> Option<&str> {
         let language = locale.and_then(|locale| locale.split(['-', '_']).next()).unwrap_or("en");

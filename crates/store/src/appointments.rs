@@ -431,8 +431,8 @@ pub async fn attendees_of(
         .all_of(
             "select a.attendee_id, a.appointment_id, a.contact_id, a.phone, a.name, a.timezone,
                a.state, a.problem
-             from {rows} join attendee a on a.account_id = $1
-               and a.appointment_id = r.appointment_id
+             from {rows} {each attendee as a on a.account_id = $1
+               and a.appointment_id = r.appointment_id}
              order by a.appointment_id, a.attendee_id",
             (account.0,),
             rows,
@@ -505,8 +505,8 @@ pub async fn take_announcements(
     };
     let found: Vec<(i64, i64)> = tx
         .all_of(
-            "select n.stream_id, n.ord from {rows} join announcement n on n.account_id = $1
-               and n.appointment_id = r.appointment_id",
+            "select n.stream_id, n.ord from {rows} {each announcement as n on n.account_id = $1
+               and n.appointment_id = r.appointment_id}",
             (account.0,),
             rows(appointments),
         )

@@ -2,6 +2,7 @@
 
 use domain::ids::{AccountId, ContactId, StreamId};
 use domain::instant::Instant;
+use domain::message::State;
 use domain::permit::{Category, Consent, Rule};
 use domain::quiet_hours::QuietHours;
 
@@ -255,6 +256,36 @@ pub async fn stopped_since(
              and w.stream_id = t.stream_id and w.ord = t.ord)",
         (account.0, stream.0, sender.to_owned(), Consent::OptedOut.code()),
         Rows::of(ords.len()).int("ord", ords.iter().copied()),
+    )
+    .await
+}
+
+/// How many texts of the account left for each of these phones, or may have, since its instant.
+pub async fn texts_since(
+    tx: &mut Tx,
+    account: AccountId,
+    phones: &[(String, Instant)],
+) -> Result<Vec<(String, i64)>> {
+    tx.all_of(
+        "select r.phone, count(*) from {rows}
+         join recipient t on t.phone = r.phone and t.account_id = $1
+         join message m on m.account_id = t.account_id and m.stream_id = t.stream_id
+           and m.ord = t.ord
+         where m.updated_at >= r.since and m.state in ($2, $3, $4, $5, $6, $7, $8)
+         group by r.phone",
+        (
+            account.0,
+            State::Reserved.code(),
+            State::Unknown.code(),
+            State::Accepted.code(),
+            State::Sent.code(),
+            State::Delivered.code(),
+            State::Undelivered.code(),
+            State::Failed.code(),
+        ),
+        Rows::of(phones.len())
+            .text("phone", phones.iter().map(|(phone, _)| phone.clone()))
+            .int("since", phones.iter().map(|(_, since)| since.0)),
     )
     .await
 }

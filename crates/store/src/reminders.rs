@@ -206,7 +206,8 @@ pub async fn reminders_of(
         .bytes("appointment_id", appointments.iter().map(|id| id.0.to_vec()));
     let text = concat!(
         reminder_columns!(),
-        "from {rows} join reminder m on m.account_id = $1 and m.appointment_id = r.appointment_id
+        "from {rows}
+         {each reminder as m on m.account_id = $1 and m.appointment_id = r.appointment_id}
          order by m.due_at, m.reminder_id"
     );
     let found = tx.all_of(text, (account.0,), rows).await?;
@@ -253,8 +254,8 @@ pub async fn next_reminders(
     let found: Vec<(Vec<u8>, Vec<u8>, i64)> = tx
         .all_of(
             "select m.attendee_id, m.appointment_id, min(m.due_at)
-             from {rows} join reminder m on m.account_id = $1
-               and m.appointment_id = r.appointment_id and m.attendee_id = r.attendee_id
+             from {rows} {each reminder as m on m.account_id = $1
+               and m.appointment_id = r.appointment_id and m.attendee_id = r.attendee_id}
              where m.state = 1
              group by m.attendee_id, m.appointment_id",
             (account.0,),

@@ -160,8 +160,8 @@ pub async fn open_requests(
     let rows = Rows::of(phones.len()).text("phone", phones.iter().cloned());
     let text = concat!(
         request_columns!(),
-        "from {rows} join request q on q.account_id = $1 and q.phone = r.phone
-           and q.state = 'pending'
+        "from {rows} {each request as q on q.account_id = $1 and q.phone = r.phone
+           and q.state = 'pending'}
          order by q.asked_at, q.request_id"
     );
     let found: Vec<RequestRow> = tx.all_of(text, (account.0,), rows).await?;
@@ -194,7 +194,8 @@ pub async fn requests_of(
         .bytes("appointment_id", appointments.iter().map(|id| id.0.to_vec()));
     let text = concat!(
         request_columns!(),
-        "from {rows} join request q on q.account_id = $1 and q.appointment_id = r.appointment_id
+        "from {rows}
+         {each request as q on q.account_id = $1 and q.appointment_id = r.appointment_id}
          order by q.asked_at, q.request_id"
     );
     let found: Vec<RequestRow> = tx.all_of(text, (account.0,), rows).await?;

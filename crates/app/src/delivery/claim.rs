@@ -154,6 +154,9 @@ pub async fn claim(
         wallet.available(),
         setting.quiet_hours,
     );
+    // Behind the lock of the wallet, so that no other claim of the account counts the same texts.
+    let people = batch.candidates.iter().map(|(candidate, _)| candidate);
+    gate.count_today(tx, account, people).await?;
     let endless = setting.category.is_none();
     let mut judged = Judged::new(&before, endless, batch.piece);
     for (candidate, message) in batch.candidates {

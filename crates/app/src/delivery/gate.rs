@@ -3,17 +3,19 @@
 //! The rules are in `domain::permit`; here each candidate's facts meet them, inside the
 //! transaction that reserves the credits, so that nothing decided earlier is trusted.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use domain::contexts;
+use domain::ids::AccountId;
 use domain::instant::Instant;
 use domain::permit::{Category, Circumstances, Consent, Decision, Facts, Rule, decide};
 use domain::quiet_hours::QuietHours;
 use domain::settings::{Settings, StateHours};
 use domain::windows::{self, SendingHours};
 use jiff::tz::TimeZone;
-use store::recipients::Candidate;
+use store::recipients::{self, Candidate};
+use store::{Result, Tx};
 
 /// Leave to send one text once. Only [`pass`] makes one.
 #[derive(Clone, Debug)]
@@ -94,13 +96,15 @@ pub struct Gate<'a> {
     body: Arc<str>,
     quiet_hours: Option<QuietHours>,
     hours: HashMap<Clock, SendingHours>,
+    /// Texts to each phone since midnight, where the account limits them.
+    today: HashMap<String, u32>,
     funds: i64,
 }
 
 impl<'a> Gate<'a> {
-    /// A gate for texts under these circumstances, of an account with these choices. `home` is the zone of recipients that have
-    /// none, `body` the text of those that have none of their own, `funds` the credits there are,
-    /// `quiet_hours` the account's nights.
+    /// A gate for texts under these circumstances, of an account with these choices. `home` is the
+    /// zone of recipients of whom nothing tells another, `body` the text of those that have none of
+    /// their own, `funds` the credits there are, `quiet_hours` the account's nights.
     pub fn new(
         around: Circumstances,
         choices: &'a Settings,
@@ -109,7 +113,8 @@ impl<'a> Gate<'a> {
         funds: i64,
         quiet_hours: Option<QuietHours>,
     ) -> Self {
-        Self { around, choices, home, body, quiet_hours, hours: HashMap::new(), funds }
+        let (hours, today) = (HashMap::new(), HashMap::new());
+        Self { around, choices, home, body, quiet_hours, hours, today, funds }
     }
 
     /// Decides on one candidate, which would be its `attempt`-th attempt.
@@ -125,6 +130,8 @@ impl<'a> Gate<'a> {
         around.passes_quiet_hours = context.is_some_and(|context| context.passes_quiet_hours);
         around.to_opted_out = context.is_some_and(|context| context.to_opted_out);
         around.context_enabled = context.is_none_or(|context| self.choices.sends(context));
+        let counts = context.is_none_or(contexts::Context::counts_in_a_day);
+        around.recipient_daily_max = self.choices.recipient_daily_max.filter(|_| counts);
         let decision = decide(around, &facts);
         around.needs_opt_in = needs_opt_in;
         match decision {
@@ -133,6 +140,9 @@ impl<'a> Gate<'a> {
             Decision::Send if one.price > self.funds => Verdict::Unaffordable(one.price),
             Decision::Send => {
                 self.funds -= one.price;
+                if self.choices.recipient_daily_max.is_some() {
+                    *self.today.entry(one.phone.clone()).or_default() += 1;
+                }
                 Verdict::Send(Permit {
                     ord: one.ord,
                     attempt,
@@ -166,9 +176,33 @@ impl<'a> Gate<'a> {
             send_at: one.send_at,
             not_after: one.not_after,
             hours: self.hours(candidate),
-            texts_today: 0,
+            texts_today: self.today.get(&one.phone).copied().unwrap_or(0),
             identical_in_flight: false,
         }
+    }
+
+    /// Counts what the recipients of a batch got since their midnights, if the account limits that.
+    pub async fn count_today(
+        &mut self,
+        tx: &mut Tx,
+        account: AccountId,
+        batch: impl Iterator<Item = &Candidate>,
+    ) -> Result<()> {
+        if self.choices.recipient_daily_max.is_none() {
+            return Ok(());
+        }
+        let now = self.around.now;
+        let mut phones: BTreeMap<String, Instant> = BTreeMap::new();
+        for candidate in batch {
+            let hours = self.hours(candidate);
+            let zone = hours.first_zone().unwrap_or(&self.home);
+            phones.insert(candidate.recipient.phone.clone(), midnight_before(now, zone));
+        }
+        let phones: Vec<(String, Instant)> = phones.into_iter().collect();
+        for (phone, texts) in recipients::texts_since(tx, account, &phones).await? {
+            self.today.insert(phone, u32::try_from(texts).unwrap_or(u32::MAX));
+        }
+        Ok(())
     }
 
     /// When the recipient may be texted: by their own quiet hours, else the account's, and their
@@ -192,4 +226,9 @@ impl<'a> Gate<'a> {
             .or_insert_with(|| SendingHours::of_phone(&one.phone, zone, home, quiet, in_state))
             .clone()
     }
+}
+
+fn midnight_before(now: Instant, zone: &TimeZone) -> Instant {
+    let today = now.timestamp().to_zoned(zone.clone()).start_of_day();
+    today.map_or(now, |midnight| midnight.timestamp().into())
 }

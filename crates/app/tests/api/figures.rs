@@ -84,7 +84,7 @@ async fn confirmations_are_counted(engine: Engine) {
     let time = &found["time_to_confirmation"];
     assert_eq!(time["count"], 4);
     assert_eq!(time["average_seconds"], times.iter().sum::<i64>() / 4 / 1_000_000);
-    assert_eq!(time["median_seconds"], (times[1] + times[2]) / 2 / 1_000_000);
+    assert_eq!(time["median_seconds"], i64::midpoint(times[1], times[2]) / 1_000_000);
     assert_ne!(time["average_seconds"], time["median_seconds"], "they tell different things");
     let pending = &found["pending"];
     let oldest = (server.clock.now().0 - asked_at(106)) / 1_000_000;

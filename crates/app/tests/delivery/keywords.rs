@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use domain::ids::MessageId;
 use domain::permit::{Category, Consent};
+use ledgerline::flow::accounts::{SenderIn, add_sender};
 use ledgerline::flow::inbound::{Received, Reception, receive_batch};
 use store::consents::{answers_to, list_events, standings};
 use testkit::Engine;
@@ -27,6 +28,21 @@ fn text(n: u32, body: &str) -> InboundMessage {
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()));
     InboundMessage::parse(&pairs).expect("a text")
+}
+
+/// A shop with a short code of its own, so that we answer for it.
+async fn open(engine: Engine) -> Shop {
+    let shop = Shop::open(engine).await;
+    let sender = SenderIn {
+        kind: "short_code".to_owned(),
+        address: from().address,
+        segments_per_second: None,
+        answers_stop: None,
+    };
+    let mut tx = shop.db.begin().await.expect("begins");
+    add_sender(&mut tx, &*shop.dice, shop.account, &sender).await.expect("adds");
+    tx.commit().await.expect("commits");
+    shop
 }
 
 async fn arrive(shop: &Shop, texts: Vec<InboundMessage>) {
@@ -55,7 +71,7 @@ async fn stands(shop: &Shop) -> Vec<Consent> {
 }
 
 async fn a_stop_stops_what_is_queued_and_is_confirmed_once(engine: Engine) {
-    let shop = Shop::open(engine).await;
+    let shop = open(engine).await;
     shop.credits(100, "first").await;
     let mut queued = Vec::new();
     for context in ["message.notification", "message.reminder", "message.marketing"] {
@@ -81,7 +97,7 @@ async fn a_stop_stops_what_is_queued_and_is_confirmed_once(engine: Engine) {
 }
 
 async fn a_confirmation_that_the_carrier_refuses_harms_nothing(engine: Engine) {
-    let shop = Shop::open(engine).await;
+    let shop = open(engine).await;
     shop.credits(100, "first").await;
     shop.carrier.answer(|call, _| (call == 1).then(|| crate::routes::refused(21610, 400)));
     arrive(&shop, vec![text(1, "STOP")]).await;
@@ -109,7 +125,7 @@ async fn a_confirmation_that_the_carrier_refuses_harms_nothing(engine: Engine) {
 }
 
 async fn two_texts_of_one_moment_keep_their_order(engine: Engine) {
-    let shop = Shop::open(engine).await;
+    let shop = open(engine).await;
     let mut n = 0;
     for (bodies, expected) in [
         (["STOP", "START"], Consent::OptedIn),

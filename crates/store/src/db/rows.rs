@@ -4,7 +4,8 @@
 //! per column and `unnest`; SQLite gets one JSON text and `json_each`, because it has no arrays.
 //!
 //! `{join message as m on m.account_id = $1 and m.ord = r.ord}` finds at most one row of a table
-//! for each row of the batch, by its whole key; `{lock …}` locks it as well. PostgreSQL gets a
+//! for each row of the batch, by its whole key; `{lock …}` locks it as well, `{each …}` finds all
+//! rows that share the key. PostgreSQL gets a
 //! lateral look-up, which leaves its planner no choice: from a plain join it would read all rows
 //! of an account and compare each with the batch, as long as it has no statistics. SQLite gets a
 //! cross join, the one it does not turn around, and needs no row locks.
@@ -92,7 +93,9 @@ impl Rows {
     /// The statement as the engine takes it, bound after `before` other values.
     pub(super) fn spell(&self, text: &str, engine: Engine, before: usize) -> String {
         let text = text.replace("{rows}", &self.source(engine, before));
-        spell_lookup(&spell_lookup(&text, engine, "{join ", ""), engine, "{lock ", " for update")
+        let text = spell_lookup(&text, engine, "{each ", "");
+        let text = spell_lookup(&text, engine, "{join ", " limit 1");
+        spell_lookup(&text, engine, "{lock ", " limit 1 for update")
     }
 
     /// What `{rows}` stands for when the batch is bound after `before` other values.
@@ -198,7 +201,7 @@ fn spell_lookup(text: &str, engine: Engine, opening: &str, suffix: &str) -> Stri
         Engine::Sqlite => format!("cross join {lookup}"),
         Engine::Postgres => format!(
             "cross join lateral \
-             (select {alias}.* from {table} where {key} limit 1{suffix}) as {alias}"
+             (select {alias}.* from {table} where {key}{suffix}) as {alias}"
         ),
     };
     format!("{head}{spelt}{tail}")

@@ -32,10 +32,10 @@ fn word(dice: &SeededDice, said_at: i64) -> ConsentEvent {
     }
 }
 
-/// What holds: the newest word, then the greatest id.
+/// What holds: the newest word; of one instant an opt-out, then the greatest id.
 fn fold(words: &[ConsentEvent], category: Category) -> Option<(Consent, Instant)> {
     let of_category = words.iter().filter(|word| word.category == category);
-    let newest = of_category.max_by_key(|word| (word.proof.said_at, word.id))?;
+    let newest = of_category.max_by_key(|word| (word.proof.said_at, word.state.code(), word.id))?;
     Some((newest.state, newest.proof.said_at.expect("it is given")))
 }
 

@@ -28,7 +28,7 @@ use crate::flow::appointments::wanted::{AppointmentIn, AppointmentPatch, Warning
 use crate::flow::messages::Asking;
 use crate::flow::reminders::byhand;
 
-fn asking<'a>(app: &'a App, account: AccountId) -> Asking<'a> {
+fn asking(app: &App, account: AccountId) -> Asking<'_> {
     Asking {
         account,
         installation_sender: app.installation_sender(),

@@ -9,11 +9,11 @@ use domain::ids::{AttendeeId, MessageId, RunId, TaskId};
 use domain::instant::Instant;
 use domain::seam::Dice;
 use domain::settings::Settings;
+use store::Tx;
 use store::appointments::{self, AppointmentState};
 use store::automations::{self, Run};
 use store::requests::{self, Request, RequestState};
 use store::tasks::{self, Task, TaskKind};
-use store::Tx;
 
 use super::booking::{Booking, Clerk, People, booking, contact_of, name_of, people_of, phone_of};
 use super::events::{News, announce};
@@ -163,16 +163,10 @@ async fn end_requests(
 }
 
 /// What a reschedule task is about: the request that was answered, or the person.
-async fn subject(
-    tx: &mut Tx,
-    clerk: &Clerk<'_>,
-    one: &Booking,
-    who: AttendeeId,
-) -> Result<String> {
+async fn subject(tx: &mut Tx, clerk: &Clerk<'_>, one: &Booking, who: AttendeeId) -> Result<String> {
     let asked = requests::requests_of(tx, clerk.account(), &[one.appointment.id]).await?;
-    let found = asked
-        .iter()
-        .find(|ask| ask.attendee == who && ask.starts_at == one.appointment.starts_at);
+    let found =
+        asked.iter().find(|ask| ask.attendee == who && ask.starts_at == one.appointment.starts_at);
     Ok(found.map_or_else(
         || format!("reschedule:{who}:{}", one.appointment.starts_at),
         |ask| format!("reschedule:{}", ask.id),

@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::ids::{AppointmentId, AttendeeId, ContactId};
+use store::Tx;
 use store::appointments::{AppointmentState, Attendee};
 use store::contacts::{self, Contact};
-use store::Tx;
 
 use super::booking::{Clerk, nth_instant};
 use super::wanted::{ATTENDEES_MAX, AttendeeIn, NAME_CHARS_MAX, Warning, usable_phone, warning};
@@ -98,9 +98,8 @@ fn read(nth: usize, one: &AttendeeIn, clerk: &Clerk<'_>) -> Result<Person> {
     if name.chars().count() > NAME_CHARS_MAX {
         return Err(invalid(field("name"), format!("write at most {NAME_CHARS_MAX} characters")));
     }
-    let timezone = filled(&one.timezone)
-        .map(|zone| checked_zone(&field("timezone"), &zone))
-        .transpose()?;
+    let timezone =
+        filled(&one.timezone).map(|zone| checked_zone(&field("timezone"), &zone)).transpose()?;
     let mut person = Person { contact: None, phone: None, name, timezone, problem: None };
     if let Some(id) = filled(&one.contact_id) {
         if one.phone.is_some() {
@@ -113,15 +112,13 @@ fn read(nth: usize, one: &AttendeeIn, clerk: &Clerk<'_>) -> Result<Person> {
     }
     match filled(&one.phone) {
         None => person.problem = Some("there is no phone".to_owned()),
-        Some(text) => {
-            match usable_phone(&text, &clerk.owner.country, clerk.asking.magic_allowed) {
-                Ok(phone) => person.phone = Some(phone),
-                Err(problem) => {
-                    person.phone = Some(text.chars().take(64).collect());
-                    person.problem = Some(problem);
-                }
+        Some(text) => match usable_phone(&text, &clerk.owner.country, clerk.asking.magic_allowed) {
+            Ok(phone) => person.phone = Some(phone),
+            Err(problem) => {
+                person.phone = Some(text.chars().take(64).collect());
+                person.problem = Some(problem);
             }
-        }
+        },
     }
     Ok(person)
 }

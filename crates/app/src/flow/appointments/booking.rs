@@ -114,11 +114,7 @@ pub async fn with_people(
 }
 
 /// These bookings, in the order of their starts.
-pub async fn load(
-    tx: &mut Tx,
-    account: AccountId,
-    ids: &[AppointmentId],
-) -> Result<Vec<Booking>> {
+pub async fn load(tx: &mut Tx, account: AccountId, ids: &[AppointmentId]) -> Result<Vec<Booking>> {
     let list = appointments::appointments_by_id(tx, account, ids).await?;
     with_people(tx, account, list).await
 }
@@ -129,11 +125,7 @@ pub async fn booking(tx: &mut Tx, account: AccountId, id: AppointmentId) -> Resu
 }
 
 /// What is known of everybody in these bookings.
-pub async fn people_of(
-    tx: &mut Tx,
-    account: AccountId,
-    bookings: &[Booking],
-) -> Result<People> {
+pub async fn people_of(tx: &mut Tx, account: AccountId, bookings: &[Booking]) -> Result<People> {
     let attendees = bookings.iter().flat_map(|one| &one.attendees);
     let ids: BTreeSet<ContactId> = attendees.filter_map(|one| one.contact).collect();
     let ids: Vec<ContactId> = ids.into_iter().collect();

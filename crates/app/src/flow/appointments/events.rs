@@ -138,11 +138,7 @@ pub fn client_text<'p>(
     }
 }
 
-fn to_coach<'p>(
-    context: &'static Context,
-    news: &News<'_>,
-    people: &People,
-) -> Option<Wanted<'p>> {
+fn to_coach<'p>(context: &'static Context, news: &News<'_>, people: &People) -> Option<Wanted<'p>> {
     let names: Vec<&str> = news.people().map(|one| name_of(people, one)).collect();
     coach_text(context, news.booking, &names)
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use domain::ids::{AccountId, AppointmentId, AttendeeId, ContactId, MessageId, ReminderId, SeriesId};
+use domain::ids::{
+    AccountId, AppointmentId, AttendeeId, ContactId, MessageId, ReminderId, SeriesId,
+};
 use domain::instant::Instant;
 use domain::quiet_hours;
 use serde::Serialize;
@@ -288,9 +290,10 @@ pub fn reminder_out(one: Reminder) -> ReminderOut {
         attendee_id: Some(one.attendee).filter(|id| *id != OF_COACH),
         party: one.party.as_str(),
         context: one.context,
-        offset_minutes: match manual {
-            true => i64::try_from(before).unwrap_or(i64::MAX),
-            false => one.offset_minutes,
+        offset_minutes: if manual {
+            i64::try_from(before).unwrap_or(i64::MAX)
+        } else {
+            one.offset_minutes
         },
         manual,
         due_at: one.due_at,

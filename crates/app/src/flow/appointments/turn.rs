@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use domain::ids::{AppointmentId, AttendeeId};
 use domain::instant::Instant;
-use store::appointments::{self, Attendee, AppointmentFilter, AppointmentState};
+use store::Tx;
+use store::appointments::{self, AppointmentFilter, AppointmentState, Attendee};
 use store::requests::{self, RequestState};
 use store::tasks::{self, TaskKind};
-use store::Tx;
 
 use super::booking::{Booking, Clerk, ends_at, people_of, with_people};
 use super::events::{News, announce, withdraw_news};
@@ -89,7 +89,8 @@ impl Turn {
         if let Some(event) = self.event {
             return vec![(event, present)];
         }
-        let was_live = self.state_before().is_some_and(|before| before != AppointmentState::Cancelled);
+        let was_live =
+            self.state_before().is_some_and(|before| before != AppointmentState::Cancelled);
         let mut events = Vec::new();
         if !state.is_live() {
             // A record of what is past is no news.
@@ -161,12 +162,7 @@ pub async fn carry_out(
 }
 
 /// Nobody waits for the answers of people who were taken out.
-async fn resolve_removed(
-    tx: &mut Tx,
-    clerk: &Clerk<'_>,
-    turns: &[Turn],
-    why: &str,
-) -> Result<()> {
+async fn resolve_removed(tx: &mut Tx, clerk: &Clerk<'_>, turns: &[Turn], why: &str) -> Result<()> {
     let ids: Vec<AppointmentId> =
         turns.iter().filter(|turn| !turn.removed.is_empty()).map(Turn::id).collect();
     for request in requests::requests_of(tx, clerk.account(), &ids).await? {
@@ -191,7 +187,8 @@ pub async fn overlaps(
         return Ok(());
     }
     let (start, end) = (one.starts_at, ends_at(one));
-    let filter = AppointmentFilter { from: start - LONGEST, to: end, ..AppointmentFilter::default() };
+    let filter =
+        AppointmentFilter { from: start - LONGEST, to: end, ..AppointmentFilter::default() };
     let near =
         appointments::list_appointments(tx, clerk.account(), &filter, None, COMPARED_MAX).await?;
     let others: Vec<_> = near

@@ -147,6 +147,7 @@ pub struct AppointmentPatch {
     pub state: Option<String>,
 }
 
+#[expect(clippy::option_option, reason = "left out, null, and a value are three things")]
 fn told<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     from: D,
 ) -> std::result::Result<Option<Option<T>>, D::Error> {
@@ -207,7 +208,8 @@ pub fn checked_time(
     timezone: &str,
     warnings: &mut Vec<Warning>,
 ) -> Result<Instant> {
-    let zone = quiet_hours::zone(timezone).map_err(|error| invalid("timezone", error.to_string()))?;
+    let zone =
+        quiet_hours::zone(timezone).map_err(|error| invalid("timezone", error.to_string()))?;
     let read = local_time::parse(text, &zone).map_err(|error| invalid(field, error.to_string()))?;
     let shown = local_time::shown(read.instant, &zone);
     match read.resolved {

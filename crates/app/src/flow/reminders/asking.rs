@@ -65,48 +65,30 @@ impl Asks {
         let expires_at = (now + Duration::from_secs(window)).min(one.starts_at + AFTER_START);
         let place = ((one.id, attendee), one.starts_at);
         let others = self.open.entry(phone.to_owned()).or_default();
-        let request = match self.there.get(&place) {
-            Some(before) => {
-                let was_open = before.state == RequestState::Pending && before.phone == phone;
-                let taken = tokens(others, before.id);
-                let token = if !was_open && taken.contains(&before.token) {
-                    free(&taken, clerk)
-                } else {
-                    before.token
-                };
-                others.retain(|other| other.id != before.id);
-                let again = Request {
-                    phone: phone.to_owned(),
-                    token,
-                    state: RequestState::Pending,
-                    expires_at,
-                    answered_at: None,
-                    answered_by: None,
-                    ..before.clone()
-                };
-                self.again.retain(|other| other.id != again.id);
-                if self.new.iter().all(|other| other.id != again.id) {
-                    self.again.push(again.clone());
-                }
-                again
+        let request = if let Some(before) = self.there.get(&place) {
+            let again = again(before, others, phone, expires_at, clerk);
+            others.retain(|other| other.id != again.id);
+            self.again.retain(|other| other.id != again.id);
+            if self.new.iter().all(|other| other.id != again.id) {
+                self.again.push(again.clone());
             }
-            None => {
-                let new = Request {
-                    id: RequestId::new(nth_instant(now, self.new.len()), clerk.dice),
-                    appointment: one.id,
-                    attendee,
-                    phone: phone.to_owned(),
-                    token: free(&tokens(others, RequestId([0; 16])), clerk),
-                    starts_at: one.starts_at,
-                    state: RequestState::Pending,
-                    asked_at: now,
-                    expires_at,
-                    answered_at: None,
-                    answered_by: None,
-                };
-                self.new.push(new.clone());
-                new
-            }
+            again
+        } else {
+            let new = Request {
+                id: RequestId::new(nth_instant(now, self.new.len()), clerk.dice),
+                appointment: one.id,
+                attendee,
+                phone: phone.to_owned(),
+                token: free(&tokens(others, RequestId([0; 16])), clerk),
+                starts_at: one.starts_at,
+                state: RequestState::Pending,
+                asked_at: now,
+                expires_at,
+                answered_at: None,
+                answered_by: None,
+            };
+            self.new.push(new.clone());
+            new
         };
         let alone = others.is_empty();
         others.push(request.clone());
@@ -129,6 +111,28 @@ impl Asks {
         requests::insert_requests(tx, clerk.account(), &self.new).await?;
         requests::ask_again(tx, clerk.account(), &self.again).await?;
         Ok(())
+    }
+}
+
+/// A request that was made before, waiting anew; its token stays if it may.
+fn again(
+    before: &Request,
+    others: &[Request],
+    phone: &str,
+    expires_at: Instant,
+    clerk: &Clerk<'_>,
+) -> Request {
+    let was_open = before.state == RequestState::Pending && before.phone == phone;
+    let taken = tokens(others, before.id);
+    let stays = was_open || !taken.contains(&before.token);
+    Request {
+        phone: phone.to_owned(),
+        token: if stays { before.token } else { free(&taken, clerk) },
+        state: RequestState::Pending,
+        expires_at,
+        answered_at: None,
+        answered_by: None,
+        ..before.clone()
     }
 }
 

@@ -26,7 +26,7 @@ const SERIES_MAX: i64 = 20;
 /// Appointments planned by new choices in one transaction.
 const PLANNED_MAX: i64 = 200;
 
-fn asking<'a>(desk: &'a Desk, account: AccountId, magic_allowed: bool) -> Asking<'a> {
+fn asking(desk: &Desk, account: AccountId, magic_allowed: bool) -> Asking<'_> {
     let installation_sender = desk.claimant.installation_sender.as_ref();
     Asking { account, installation_sender, magic_allowed }
 }

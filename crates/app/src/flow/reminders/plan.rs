@@ -76,11 +76,11 @@ fn turned(
     use ReminderState::{Cancelled, Planned, Sent, Skipped};
     let before = one.clone();
     match (one.state, planned) {
-        (Planned | Skipped | Cancelled, Some(planned)) => {
-            // What was skipped stays so unless its time came back.
-            if one.state == Planned || planned.state == Planned {
-                *one = Reminder { id: one.id, ..planned };
-            }
+        // What was skipped stays so unless its time came back.
+        (Planned | Skipped | Cancelled, Some(planned))
+            if one.state == Planned || planned.state == Planned =>
+        {
+            *one = Reminder { id: one.id, ..planned };
         }
         (Planned, None) => {
             one.state = Cancelled;
