@@ -1,5 +1,7 @@
 //! The real clock and the real dice; everything else takes them as parameters.
 
+use std::time::Duration;
+
 use domain::instant::Instant;
 use domain::seam::{Clock, Dice};
 
@@ -11,6 +13,12 @@ impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the clock")]
     fn now(&self) -> Instant {
         jiff::Timestamp::now().into()
+    }
+
+    fn uptime(&self) -> Duration {
+        // The time a machine sleeps has passed too.
+        let passed = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        Duration::try_from(passed).unwrap_or_default()
     }
 }
 

@@ -238,7 +238,8 @@ mod tests {
     fn rows_are_read_and_bad_ones_say_what_is_wrong() {
         let header = COLUMNS.join(",") + ",en";
         let good = format!(
-            "{header}\nparty.invite,,client,marketing,notification,keeps,off,,,,\"Hi, \"\"{{{{ name }}}}\"\"\"\n"
+            "{header}\nparty.invite,,client,marketing,notification,keeps,off,,,,{}\n",
+            r#""Hi, ""{{ name }}""""#
         );
         let found = parse(&good).expect("reads");
         assert_eq!(found[0].template(None), Some("Hi, \"{{ name }}\""));

@@ -8,6 +8,7 @@ pub mod backoff;
 pub mod breaker;
 pub mod campaign;
 pub mod carrier_errors;
+pub mod clock_guard;
 pub mod contexts;
 pub mod ids;
 pub mod instant;

@@ -11,6 +11,9 @@ use crate::instant::Instant;
 pub trait Clock: Send + Sync {
     /// The present instant.
     fn now(&self) -> Instant;
+
+    /// The time that passed since some fixed moment, however the clock is set.
+    fn uptime(&self) -> Duration;
 }
 
 /// Rolls dice.
@@ -26,14 +29,15 @@ pub trait Dice: Send + Sync {
     }
 }
 
-/// A clock that moves only when told to.
+/// A clock that moves only when told to: what it shows, and how much later that is than the time
+/// that passed.
 #[derive(Debug, Default)]
-pub struct VirtualClock(AtomicI64);
+pub struct VirtualClock(AtomicI64, AtomicI64);
 
 impl VirtualClock {
     /// A clock standing at `start`.
     pub const fn at(start: Instant) -> Self {
-        Self(AtomicI64::new(start.0))
+        Self(AtomicI64::new(start.0), AtomicI64::new(start.0))
     }
 
     /// Moves the clock forward.
@@ -41,15 +45,28 @@ impl VirtualClock {
         self.0.store((self.now() + span).0, Ordering::SeqCst);
     }
 
-    /// Sets the clock, backwards too.
+    /// Lets time pass until the clock shows `to`, or sets it back.
     pub fn set(&self, to: Instant) {
-        self.0.store(to.0, Ordering::SeqCst);
+        let passed = (to.0 - self.now().0).max(0);
+        self.leap_to(to);
+        self.1.fetch_sub(passed, Ordering::SeqCst);
+    }
+
+    /// Sets the clock, forwards or backwards, without any time passing.
+    pub fn leap_to(&self, to: Instant) {
+        let before = self.0.swap(to.0, Ordering::SeqCst);
+        self.1.fetch_add(to.0 - before, Ordering::SeqCst);
     }
 }
 
 impl Clock for VirtualClock {
     fn now(&self) -> Instant {
         Instant(self.0.load(Ordering::SeqCst))
+    }
+
+    fn uptime(&self) -> Duration {
+        let passed = self.now().0 - self.1.load(Ordering::SeqCst);
+        Duration::from_micros(u64::try_from(passed).unwrap_or(0))
     }
 }
 

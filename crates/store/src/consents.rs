@@ -1,8 +1,8 @@
 //! Consent: append-only evidence, and its fold per phone and category.
 //!
-//! The newest word holds: newest by when it was said, of one instant an opt-out, then by its id. The
-//! table `consent` keeps the fold, and which event it rests on; words that come in late, twice or in
-//! another order fold to the same.
+//! The newest word holds: newest by when it was said; of one instant an opt-out is the newer one,
+//! then the greater id. The table `consent` keeps the fold, and which event it rests on; words that
+//! come in late, twice or in another order fold to the same.
 
 use std::collections::BTreeMap;
 

@@ -203,11 +203,15 @@ pub async fn reminders_of(
     appointments: &[AppointmentId],
 ) -> Result<Vec<Reminder>> {
     let rows = Rows::of(appointments.len())
-        .bytes("appointment_id", appointments.iter().map(|id| id.0.to_vec()));
+        .bytes("appointment_id", appointments.iter().map(|id| id.0.to_vec()))
+        .bytes("least", appointments.iter().map(|_| Vec::new()));
+    // The range leads SQLite to the unique key: from equalities alone it takes the primary key and
+    // reads all reminders of the account.
     let text = concat!(
         reminder_columns!(),
         "from {rows}
-         {each reminder as m on m.account_id = $1 and m.appointment_id = r.appointment_id}
+         {each reminder as m on m.account_id = $1 and m.appointment_id = r.appointment_id
+           and m.attendee_id >= r.least}
          order by m.due_at, m.reminder_id"
     );
     let found = tx.all_of(text, (account.0,), rows).await?;
@@ -218,7 +222,7 @@ pub async fn reminders_of(
 pub async fn due_reminders(tx: &mut Tx, account: AccountId, limit: i64) -> Result<Vec<Reminder>> {
     let text = concat!(
         reminder_columns!(),
-        "from reminder m where m.state = 1 and m.due_at <= $2 and m.account_id = $1
+        "from reminder m where m.state = 1 and m.due_at <= $2 and m.account_id + 0 = $1
          order by m.due_at, m.reminder_id limit $3"
     );
     let now = tx.now().0;
@@ -234,7 +238,7 @@ pub async fn watched_reminders(
 ) -> Result<Vec<Reminder>> {
     let text = concat!(
         reminder_columns!(),
-        "from reminder m where m.state = 2 and m.watch_at <= $2 and m.account_id = $1
+        "from reminder m where m.state = 2 and m.watch_at <= $2 and m.account_id + 0 = $1
          order by m.watch_at, m.reminder_id limit $3"
     );
     let now = tx.now().0;
@@ -242,7 +246,7 @@ pub async fn watched_reminders(
     reminders(account, found)
 }
 
-/// When each of these people, or coaches, is reminded of the booking next.
+/// When these people, or coaches, are reminded of the booking: the next time comes last.
 pub async fn next_reminders(
     tx: &mut Tx,
     account: AccountId,
@@ -253,11 +257,12 @@ pub async fn next_reminders(
         .bytes("attendee_id", people.iter().map(|(_, id)| id.0.to_vec()));
     let found: Vec<(Vec<u8>, Vec<u8>, i64)> = tx
         .all_of(
-            "select m.attendee_id, m.appointment_id, min(m.due_at)
+            // The range leads SQLite to the unique key, the sum keeps it from that of what is due.
+            "select m.attendee_id, m.appointment_id, m.due_at
              from {rows} {each reminder as m on m.account_id = $1
-               and m.appointment_id = r.appointment_id and m.attendee_id = r.attendee_id}
-             where m.state = 1
-             group by m.attendee_id, m.appointment_id",
+               and m.appointment_id = r.appointment_id and m.attendee_id >= r.attendee_id}
+             where m.attendee_id <= r.attendee_id and m.state + 0 = 1
+             order by m.due_at desc",
             (account.0,),
             rows,
         )

@@ -48,18 +48,6 @@ impl AnswersStop {
     pub fn parse(word: &str) -> Option<Self> {
         [Self::Carrier, Self::Ledgerline].into_iter().find(|one| one.as_str() == word)
     }
-
-    /// What holds for a kind of sender unless the account says otherwise: Twilio answers for its
-    /// numbers and services; short codes and WhatsApp are left to us.
-    pub const fn usual(kind: SenderKind) -> Self {
-        match kind {
-            SenderKind::ShortCode | SenderKind::Whatsapp => Self::Ledgerline,
-            SenderKind::LongCode
-            | SenderKind::TollFree
-            | SenderKind::TenDlc
-            | SenderKind::MessagingService => Self::Carrier,
-        }
-    }
 }
 
 /// Adds a sender.

@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use domain::clock_guard::{Belief, ClockGuard};
 use domain::ids::{AccountId, Incarnation, MessageId, StreamId};
 use domain::instant::Instant;
 use domain::message::Fact;
@@ -68,6 +69,8 @@ pub struct Desk {
     pub wire_logs: WireLogs,
     /// How this process claims.
     pub claimant: Claimant,
+    /// Watches the clock.
+    pub guard: ClockGuard,
     /// This process takes up no more work.
     pub stopping: AtomicBool,
 }
@@ -78,6 +81,19 @@ impl Desk {
         while !self.stopping.load(Ordering::Relaxed) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+
+    /// Whether what falls due by the clock may happen, or the clock is not believed at present.
+    pub fn may_act(&self) -> bool {
+        let belief = self.guard.look(self.clock.now(), self.clock.uptime());
+        if belief == Belief::Leapt {
+            metrics::counter!("ledgerline_clock_leaps_total").increment(1);
+            tracing::error!(
+                component = "clock", now = %self.clock.now(),
+                "the clock leapt ahead: what falls due waits until it is right or has run steadily"
+            );
+        }
+        belief == Belief::Steady || domain::mutant!(M26)
     }
 
     /// This process.

@@ -206,15 +206,16 @@ impl<'a> Gate<'a> {
     }
 
     /// When the recipient may be texted: by their own quiet hours, else the account's, and their
-    /// state's where the account keeps to them.
+    /// state's where the account keeps to them. An account without quiet hours keeps to none.
     fn hours(&mut self, candidate: &Candidate) -> SendingHours {
         let one = &candidate.recipient;
         let in_state = match self.choices.state_hours {
+            _ if self.quiet_hours.is_none() => false,
             StateHours::Off => false,
             StateHours::Marketing => one.category == Category::Marketing,
             StateHours::All => true,
         };
-        let state = windows::state_of(&one.phone).filter(|_| in_state);
+        let state = if in_state { windows::state_of(&one.phone) } else { None };
         let place = match &one.timezone {
             Some(name) => Place::Zone(name.clone(), state),
             None => Place::Area(windows::zones_of(&one.phone), state),

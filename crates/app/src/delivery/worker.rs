@@ -162,7 +162,11 @@ async fn look(
     running: &mut JoinSet<()>,
 ) -> Result<usize> {
     let mut tx = desk.db.read().await?;
-    let due = sweep::streams_with_due(&mut tx, PLACES_MAX).await?;
+    let due = if desk.may_act() {
+        sweep::streams_with_due(&mut tx, PLACES_MAX).await?
+    } else {
+        Vec::new()
+    };
     let next = sweep::streams_with_texts(&mut tx, PLACES_MAX).await?;
     let ending = sweep::streams_in(&mut tx, [State::Pausing, State::Canceling], PLACES_MAX).await?;
     let draining = sweep::streams_in(&mut tx, [State::Draining; 2], PLACES_MAX).await?;

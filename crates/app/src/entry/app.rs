@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use domain::clock_guard::ClockGuard;
 use domain::ids::Incarnation;
 use domain::seam::{Clock, Dice};
 use domain::token::Secret;
@@ -121,6 +122,7 @@ impl App {
             paces: Paces::default(),
             wire_logs: WireLogs::open(&state_dir(&settings, &db), incarnation)?,
             claimant,
+            guard: ClockGuard::default(),
             stopping: AtomicBool::new(false),
         });
         let call = Arc::new(Notify::new());
@@ -219,9 +221,8 @@ impl Workers {
 /// Adds the installation's own reasons for texting to the built-in ones.
 fn install_contexts(settings: &Settings) -> anyhow::Result<()> {
     let Some(file) = &settings.contexts_file else { return Ok(()) };
-    let csv = std::fs::read_to_string(file).with_context(|| {
-        format!("LEDGERLINE_CONTEXTS_FILE: {} cannot be read", file.display())
-    })?;
+    let csv = std::fs::read_to_string(file)
+        .with_context(|| format!("LEDGERLINE_CONTEXTS_FILE: {} cannot be read", file.display()))?;
     domain::contexts::install(&csv).context("LEDGERLINE_CONTEXTS_FILE")
 }
 

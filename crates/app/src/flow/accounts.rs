@@ -197,7 +197,7 @@ pub async fn add_sender(
         segments_per_second: pace,
         active: true,
         answers_stop: match &wanted.answers_stop {
-            None => AnswersStop::usual(kind),
+            None => AnswersStop::Ledgerline,
             Some(word) => checked_answers(word)?,
         },
     };

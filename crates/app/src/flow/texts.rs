@@ -158,13 +158,11 @@ impl Writer {
     }
 
     fn text(&self, one: &Wanted<'_>, footer: Option<&str>) -> std::result::Result<Text, Problem> {
-        let mut rendered = match &one.body {
-            Some(body) => body.clone(),
-            None => {
-                let locale = one.contact.and_then(|contact| contact.locale.as_deref());
-                let source = self.words(one.context, locale).ok_or(Problem::Empty)?;
-                self.render(source, one)?
-            }
+        let mut rendered = if let Some(body) = &one.body {
+            body.clone()
+        } else {
+            let locale = one.contact.and_then(|contact| contact.locale.as_deref());
+            self.render(self.words(one.context, locale).ok_or(Problem::Empty)?, one)?
         };
         if let Some(footer) = footer {
             let footer = self.render(footer, one)?;

@@ -19,7 +19,8 @@ pub async fn look(desk: &Desk, magic_allowed: bool) -> Result<bool> {
     let sealing = sweep::streams_in(&mut tx, [State::Sealing; 2], PLACES_MAX).await?;
     let waiting = sweep::streams_in(&mut tx, [State::Scheduled, State::Paused], PLACES_MAX).await?;
     drop(tx);
-    let mut changed = reminders::look::look(desk, magic_allowed).await?;
+    let may_act = desk.may_act();
+    let mut changed = may_act && reminders::look::look(desk, magic_allowed).await?;
     for (account, id) in sealing {
         while seal_some(db, account, id, installation_sender, magic_allowed).await? {}
         changed = true;
@@ -28,6 +29,7 @@ pub async fn look(desk: &Desk, magic_allowed: bool) -> Result<bool> {
         let mut tx = db.begin().await?;
         let stream = streams::lock_stream(&mut tx, account, id).await?;
         let event = match (stream.state, stream.reason) {
+            (State::Scheduled, _) if !may_act => None,
             (State::Scheduled, _) => {
                 let campaign = campaigns::campaign(&mut tx, account, id).await?;
                 campaign.starts_at.is_none_or(|at| at <= tx.now()).then_some(Event::Due)

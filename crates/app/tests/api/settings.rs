@@ -127,7 +127,7 @@ async fn templates_are_kept_tried_out_and_removed(engine: Engine) {
     let wanted = json!({
         "name": "Friendly", "context": "appointment.reminder",
         "bodies": {
-            "en": "{{ business }}: {{ title }}, {{ starts_at | time }}. {{ yes }}/{{ no }} {{ colour }}",
+            "en": "{{ business }}: {{ title }}, {{ starts_at | time }}. {{ yes }} {{ colour }}",
             "ES": "{{ title }}: resultados de sus análisis"
         }
     });

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use domain::campaign::State;
+use domain::clock_guard::ClockGuard;
 use domain::ids::{AccountId, Incarnation, MessageId, StreamId};
 use domain::lanes::Lane;
 use domain::permit::Consent;
@@ -139,6 +140,7 @@ impl<'a> Shop<'a> {
                 texts_max: CHUNK_TEXTS_MAX,
                 window_max: WINDOW_MAX,
             },
+            guard: ClockGuard::default(),
             stopping: AtomicBool::new(false),
         };
         *self.process.borrow_mut() = Some(Arc::new(desk));

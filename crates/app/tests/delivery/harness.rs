@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use domain::campaign::State;
+use domain::clock_guard::ClockGuard;
 use domain::ids::{AccountId, Incarnation, MessageId, StreamId};
 use domain::instant::Instant;
 use domain::message::Receipt;
@@ -241,6 +242,7 @@ impl Shop {
                 texts_max: 100,
                 window_max: 20,
             },
+            guard: ClockGuard::default(),
             stopping: AtomicBool::new(false),
         });
         *self.desk.lock().expect("no panic") = Arc::downgrade(&desk);

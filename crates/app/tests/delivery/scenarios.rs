@@ -27,6 +27,7 @@ testkit::both_engines!(
     b34_credits_that_come_while_the_list_pauses_resume_it,
     b35_a_sealed_list_is_not_changed_by_its_contacts,
     b36_a_clock_that_jumps_sends_nothing_early_or_twice,
+    b36_a_leap_ahead_makes_nothing_due,
     b39_a_text_that_is_too_late_expires_instead_of_flooding_the_night,
     b41_receipts_before_the_answer_out_of_order_and_twice,
     b42_a_carrier_that_cannot_reach_us_is_asked,
@@ -259,6 +260,28 @@ async fn b35_a_sealed_list_is_not_changed_by_its_contacts(engine: Engine) {
     process.stop().await;
 }
 
+async fn b36_a_leap_ahead_makes_nothing_due(engine: Engine) {
+    let shop = Shop::open(engine).await;
+    shop.credits(5, "first").await;
+    let process = shop.start();
+    let noon = domain::seam::Clock::now(&*shop.clock);
+    let text = shop.text_at(&phone(1), "2026-11-21T19:00:00Z", None, "In two hours").await;
+    shop.wait_message(text, "deferred").await;
+    shop.clock.leap_to(noon + Duration::from_secs(3 * 3600));
+    // A text that is wanted at once leaves all the same, so the worker has looked around since.
+    let now = shop.text(&phone(2), "message.notification", "At once").await;
+    shop.wait_message(now, "accepted").await;
+    assert_eq!(shop.message(text).await.state, "deferred", "its time has not come");
+    shop.clock.leap_to(noon);
+    shop.clock.advance(Duration::from_secs(2 * 3600 - 1));
+    shop.tick().await;
+    assert_eq!(shop.carrier.accepted().len(), 1);
+    shop.clock.advance(Duration::from_secs(1));
+    shop.wait_message(text, "accepted").await;
+    shop.assert_audit().await;
+    process.stop().await;
+}
+
 async fn b36_a_clock_that_jumps_sends_nothing_early_or_twice(engine: Engine) {
     let shop = Shop::open(engine).await;
     shop.contacts(100, Some(Consent::OptedIn)).await;
@@ -267,7 +290,7 @@ async fn b36_a_clock_that_jumps_sends_nothing_early_or_twice(engine: Engine) {
     let process = shop.start();
     let id = shop.campaign("Hello there", false).await;
     shop.wait(id, |_| shop.carrier.accepted().len() == 30).await;
-    shop.clock.set(domain::seam::Clock::now(&*shop.clock) + Duration::from_secs(7200));
+    shop.clock.leap_to(domain::seam::Clock::now(&*shop.clock) + Duration::from_secs(7200));
     shop.tick().await;
     shop.clock.set(domain::seam::Clock::now(&*shop.clock) - Duration::from_secs(3 * 7200));
     shop.carrier.open();

@@ -94,7 +94,7 @@ create table withdrawal (
   primary key (account_id, stream_id, ord)
 ) strict, without rowid;
 
-alter table sender add column answers_stop text not null default 'carrier'
+alter table sender add column answers_stop text not null default 'ledgerline'
   check (answers_stop in ('carrier', 'ledgerline'));
 
 create table series (

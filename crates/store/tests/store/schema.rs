@@ -90,7 +90,14 @@ const DIRECTORY: [&str; 6] =
 async fn every_tenant_key_begins_with_the_account(engine: Engine) {
     let db = open(&engine).await;
     let sweeps = [
-        "due_at", "state", "next_look", "phone", "address", "watch_at", "planned_until", "expires_at",
+        "due_at",
+        "state",
+        "next_look",
+        "phone",
+        "address",
+        "watch_at",
+        "planned_until",
+        "expires_at",
     ];
     for (table, columns) in keys(&db).await {
         let sweep = columns.first().is_some_and(|first| sweeps.contains(&first.as_str()));

@@ -17,9 +17,9 @@ use super::openapi::{self, Document};
 use super::server::Closing;
 use super::watch::Watchers;
 use super::{
-    accounts, appointments, assets, automations, campaigns, carriers, consents, contacts, docs, figures, guard,
-    health, hooks, messages, metrics, opt_out, quote, senders, settings, tasks, templates, threads,
-    wallet, watch,
+    accounts, appointments, assets, automations, campaigns, carriers, consents, contacts, docs,
+    figures, guard, health, hooks, messages, metrics, opt_out, quote, senders, settings, tasks,
+    templates, threads, wallet, watch,
 };
 use crate::entry::app::App;
 
