@@ -228,6 +228,16 @@ pub const MUTANTS: &[Mutant] = &[
         caught_by: &[api("idempotency::the_same_request_gets_the_same_answer")],
     },
     Mutant {
+        name: "M25",
+        breaks: "an occurrence whose wall time the clock jumps over is left out",
+        caught_by: &[domain("recurrence::tests::clocks_that_are_moved")],
+    },
+    Mutant {
+        name: "M26",
+        breaks: "a clock that leaps ahead is believed",
+        caught_by: &[delivery("scenarios::b36_a_leap_ahead_makes_nothing_due")],
+    },
+    Mutant {
         name: "M27",
         breaks: "a receipt overrules a later one",
         caught_by: &[
@@ -375,7 +385,6 @@ pub const MUTANTS: &[Mutant] = &[
 
 /// Bugs of the catalogue that cannot be planted, and why.
 pub const WITHOUT_CODE: &[(&str, &str)] = &[
-    ("M24, M25, M26 (reminders: key in UTC, gap skipped, clock jump)", "there are no reminders"),
     (
         "M36 to M40 (refunds, disputes, grants of payments)",
         "there are no payments; credits are given by operators",

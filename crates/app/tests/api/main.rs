@@ -2,6 +2,7 @@
 //! `anon`, the operator, and holders of keys of two accounts.
 
 mod accounts;
+mod appointment_files;
 mod appointments;
 mod bad_input;
 mod boot;

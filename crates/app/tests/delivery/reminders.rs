@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use domain::ids::{AppointmentId, MessageId};
+use domain::ids::{AppointmentId, MessageId, StreamId};
 use domain::instant::Instant;
 use domain::message::Receipt;
 use domain::seam::Clock as _;
@@ -158,6 +158,8 @@ async fn a_queued_reminder_is_taken_back(engine: Engine) {
     assert_eq!(asked.iter().map(|one| one.state).collect::<Vec<_>>(), [RequestState::Resolved]);
     drop(tx);
     // So are the news that had not left: only the last one is told.
+    let news = MessageId { account: shop.account, stream: StreamId(1), ord: 2 };
+    shop.wait_message(news, "accepted").await;
     let told: Vec<String> = shop.carrier.accepted().into_iter().map(|one| one.body).collect();
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].contains("has moved to Wed, Nov 25"), "{told:?}");

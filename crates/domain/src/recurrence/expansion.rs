@@ -217,6 +217,9 @@ impl Iterator for Expansion<'_> {
                 break;
             }
             let time = local_time::resolve(local, self.zone);
+            if crate::mutant!(M25) && time.resolved == local_time::Resolution::Gap {
+                continue;
+            }
             if self.rule.until.is_some_and(|until| until.precedes(local, time.instant)) {
                 self.ended = true;
                 break;

@@ -384,8 +384,8 @@ pub async fn remind(
 /// line.
 ///
 /// The first line names the columns: `title`, `starts_at` and, if there are any, `external_id`,
-/// `timezone`, `duration_minutes`, `location`, `coach`, `phone`, `name`, `rrule`. Rows with the same
-/// `external_id` that follow each other are several people of one appointment.
+/// `timezone`, `duration_minutes`, `location`, `coach`, `phone`, `name`, `rrule`. Rows with the
+/// same `external_id` are several people of one appointment.
 #[utoipa::path(
     post, path = "/v1/appointments/import", tag = "appointments", security(("account" = [])),
     params(("dry_run" = Option<bool>, Query, description = "`true`: report only, keep nothing")),

@@ -21,6 +21,8 @@ use crate::flow::reminders::plan::replan;
 
 /// Bookings that one is compared with.
 const COMPARED_MAX: i64 = 500;
+/// Overlaps that are told one by one.
+const TOLD_MAX: usize = 10;
 /// No booking lasts longer.
 const LONGEST: std::time::Duration = std::time::Duration::from_secs(14 * 24 * 3600);
 
@@ -196,6 +198,7 @@ pub async fn overlaps(
         .filter(|other| other.id != one.id && other.state.is_live() && ends_at(other) > start)
         .collect();
     let coach = one.coach.as_ref().map(|coach| coach.name.to_lowercase());
+    let mut told = 0;
     for other in with_people(tx, clerk.account(), others).await? {
         let theirs = &other.appointment;
         let same_coach = coach.is_some()
@@ -203,7 +206,11 @@ pub async fn overlaps(
         let same_person = booking.present().any(|person| {
             person.contact.is_some() && other.present().any(|two| two.contact == person.contact)
         });
+        if told == TOLD_MAX {
+            break;
+        }
         if same_coach || same_person {
+            told += 1;
             let who = if same_coach { "the coach" } else { "somebody who comes" };
             let words = format!(
                 "{who} has another appointment at that time: {} {} at {}; both were kept",
