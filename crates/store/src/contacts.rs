@@ -263,7 +263,9 @@ pub async fn merge_contact(
 ) -> Result<()> {
     for text in [
         "update thread set contact_id = $3 where account_id = $1 and contact_id = $2",
-        "update attendee set contact_id = $3 where account_id = $1 and contact_id = $2",
+        // The range leads SQLite to the index: from equalities alone it takes the primary key.
+        "update attendee set contact_id = $3
+         where account_id = $1 and contact_id = $2 and updated_at >= 0",
         "update task set contact_id = $3 where account_id = $1 and contact_id = $2",
     ] {
         tx.execute(text, (account.0, gone.0.to_vec(), kept.0.to_vec())).await?;

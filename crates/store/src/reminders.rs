@@ -222,7 +222,7 @@ pub async fn reminders_of(
 pub async fn due_reminders(tx: &mut Tx, account: AccountId, limit: i64) -> Result<Vec<Reminder>> {
     let text = concat!(
         reminder_columns!(),
-        "from reminder m where m.state = 1 and m.due_at <= $2 and m.account_id + 0 = $1
+        "from reminder m where m.account_id = $1 and m.state = 1 and m.due_at <= $2
          order by m.due_at, m.reminder_id limit $3"
     );
     let now = tx.now().0;
@@ -238,7 +238,7 @@ pub async fn watched_reminders(
 ) -> Result<Vec<Reminder>> {
     let text = concat!(
         reminder_columns!(),
-        "from reminder m where m.state = 2 and m.watch_at <= $2 and m.account_id + 0 = $1
+        "from reminder m where m.account_id = $1 and m.state = 2 and m.watch_at <= $2
          order by m.watch_at, m.reminder_id limit $3"
     );
     let now = tx.now().0;

@@ -228,6 +228,11 @@ pub const MUTANTS: &[Mutant] = &[
         caught_by: &[api("idempotency::the_same_request_gets_the_same_answer")],
     },
     Mutant {
+        name: "M24",
+        breaks: "an occurrence is known by its instant in UTC, not by the time on its wall",
+        caught_by: &[delivery("reminders::a_country_moves_its_clocks_and_nothing_doubles")],
+    },
+    Mutant {
         name: "M25",
         breaks: "an occurrence whose wall time the clock jumps over is left out",
         caught_by: &[domain("recurrence::tests::clocks_that_are_moved")],

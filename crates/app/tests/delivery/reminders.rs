@@ -12,6 +12,7 @@ use ledgerline::flow::appointments::shown::{AppointmentOut, ReminderOut, shown};
 use ledgerline::flow::appointments::{booking, series};
 use ledgerline::flow::messages::Asking;
 use serde_json::{Value, json};
+use store::appointments::Appointment;
 use store::requests::RequestState;
 use store::tasks::{TaskFilter, TaskKind};
 use store::{appointments, automations, requests, tasks};
@@ -290,6 +291,18 @@ async fn a_country_moves_its_clocks_and_nothing_doubles(engine: Engine) {
     let all = all.expect("reads");
     assert_eq!(all.len(), 3);
     assert_eq!((all[0].starts_at, &all[0].occurrence), (one.starts_at, &one.occurrence));
+    // The same wall times in a zone an hour behind are the same occurrences an hour later.
+    let mut behind = store::series::find_series(&mut tx, shop.account, id).await;
+    let mut behind = behind.as_mut().expect("reads").take().expect("is there");
+    behind.timezone = "America/Chicago".to_owned();
+    store::series::save_series(&mut tx, shop.account, &behind).await.expect("saves");
+    series::roll(&mut tx, &clerk, id).await.expect("rolls");
+    let moved = appointments::occurrences(&mut tx, shop.account, id, Instant(0), 100).await;
+    let moved = moved.expect("reads");
+    let hour_later = |one: &Appointment| (one.id, one.starts_at + Duration::from_secs(3600));
+    let expected: Vec<_> = all.iter().map(hour_later).collect();
+    let found: Vec<_> = moved.iter().map(|one| (one.id, one.starts_at)).collect();
+    assert_eq!(found, expected);
     tx.commit().await.expect("commits");
     let planned = show(&shop, done.id).await.reminders;
     let planned: Vec<_> = planned.iter().filter(|one| one.state == "planned").collect();

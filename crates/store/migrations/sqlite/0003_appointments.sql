@@ -159,7 +159,7 @@ create table attendee (
   updated_at integer not null,
   primary key (account_id, appointment_id, attendee_id)
 ) strict, without rowid;
-create index attendee_contact on attendee (account_id, contact_id);
+create index attendee_contact on attendee (account_id, contact_id, updated_at);
 
 -- state: 1 planned, 2 sent, 3 delivered, 4 skipped, 5 cancelled, 6 failed.
 create table reminder (
@@ -183,8 +183,11 @@ create table reminder (
   primary key (account_id, reminder_id),
   unique (account_id, appointment_id, attendee_id, party, offset_minutes, starts_at)
 ) strict, without rowid;
+-- The first finds whose turn it is, the second an account's own.
 create index reminder_due on reminder (due_at, account_id) where state = 1;
+create index reminder_next on reminder (account_id, due_at) where state = 1;
 create index reminder_watch on reminder (watch_at, account_id) where state = 2;
+create index reminder_look on reminder (account_id, watch_at) where state = 2;
 create index reminder_sent on reminder (account_id, updated_at) where state <> 1;
 
 create table request (
@@ -296,5 +299,5 @@ create table announcement (
   primary key (account_id, appointment_id, stream_id, ord)
 ) strict, without rowid;
 create index request_appointment on request (account_id, appointment_id);
-create index task_appointment on task (account_id, appointment_id);
-create index task_phone on task (account_id, phone, state);
+create index task_appointment on task (account_id, appointment_id, created_at);
+create index task_phone on task (account_id, phone, state, created_at);

@@ -5,7 +5,7 @@
 use domain::ids::{AccountId, StreamId};
 use domain::message::State;
 use store::messages::{Message, insert_messages, lock_messages, save_messages};
-use store::{Db, Tx};
+use store::{Db, Tx, reminders, sweep};
 use testkit::Engine;
 
 use crate::open;
@@ -94,4 +94,57 @@ async fn hot_statements_do_not_slow_down_as_the_table_fills() {
             "{step} touched {pages} pages for {BATCH} rows; on an empty table {empty:?}"
         );
     }
+}
+
+/// Pages of the reminders and their indexes that this transaction touched so far.
+async fn reminder_pages(tx: &mut Tx) -> i64 {
+    let (pages,): (i64,) = tx
+        .one(
+            "select (pg_stat_get_xact_blocks_fetched('reminder'::regclass)
+               + (select sum(pg_stat_get_xact_blocks_fetched(i.indexrelid)) from pg_index i
+                  where i.indrelid = 'reminder'::regclass))::bigint",
+            (),
+        )
+        .await
+        .expect("counts");
+    pages
+}
+
+/// Adds the reminders of an account with these numbers; `due_at` is SQL over their number `n`.
+async fn plan(db: &Db, account: i64, (from, to): (i64, i64), due_at: &str) {
+    let mut tx = db.begin().await.expect("begins");
+    let text = format!(
+        "insert into reminder (account_id, reminder_id, appointment_id, attendee_id, party,
+           context, offset_minutes, starts_at, due_at, not_after, state, created_at, updated_at)
+         select $1, decode(lpad(to_hex($1 * 1000000 + n), 32, '0'), 'hex'),
+           decode(lpad(to_hex(n), 32, '0'), 'hex'), decode(lpad(to_hex(n), 32, '0'), 'hex'),
+           'client', 'appointment.reminder', 60, 0, {due_at}, 0, 1, 0, 0
+         from generate_series($2::bigint, $3::bigint) n"
+    );
+    tx.execute(store::Sql::from(&*text.leak()), (account, from, to)).await.expect("adds");
+    tx.commit().await.expect("commits");
+}
+
+#[tokio::test]
+async fn looking_for_what_is_due_costs_the_same_whatever_is_planned() {
+    let engine = Engine::postgres("due").await;
+    let db = open(&engine).await;
+    plan(&db, ACCOUNT.0, (1, 20), "n").await;
+    let look = async || {
+        let mut tx = db.begin().await.expect("begins");
+        let before = reminder_pages(&mut tx).await;
+        let accounts = sweep::accounts_with_due_reminders(&mut tx, 100).await.expect("sweeps");
+        assert_eq!(accounts, [ACCOUNT]);
+        let due = reminders::due_reminders(&mut tx, ACCOUNT, 500).await.expect("reads");
+        assert_eq!(due.len(), 20);
+        reminder_pages(&mut tx).await - before
+    };
+    let empty = look().await;
+    // An hour apart each, from the year 2100 on; for this account and for another.
+    for account in [ACCOUNT.0, ACCOUNT.0 + 1] {
+        let later = "4102444800000000 + n * 3600000000";
+        plan(&db, account, (1000, 30_000), later).await;
+    }
+    let full = look().await;
+    assert!(full <= empty + 20 * PAGES_PER_ROW_MAX, "{full} pages; on an empty table {empty}");
 }

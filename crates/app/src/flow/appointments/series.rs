@@ -321,9 +321,7 @@ fn put_recurrence(
     warnings: &mut Vec<Warning>,
 ) -> Result<()> {
     let parts = match wanted {
-        RecurrenceIn::Rule(rule) => {
-            RecurrenceParts { rrule: Some(rule.clone()), dates: None }
-        }
+        RecurrenceIn::Rule(rule) => RecurrenceParts { rrule: Some(rule.clone()), dates: None },
         RecurrenceIn::Either(parts) => parts.clone(),
     };
     match (parts.rrule, parts.dates) {
@@ -417,7 +415,13 @@ async fn write_out(
         return Ok(None);
     }
     let people = people_of(tx, clerk, &one).await?;
-    let keys: Vec<String> = times.iter().map(|time| key(time.local)).collect();
+    let keys: Vec<String> = times
+        .iter()
+        .map(|time| match domain::mutant!(M24) {
+            true => key(local_time::shown(time.instant, &TimeZone::UTC)),
+            false => key(time.local),
+        })
+        .collect();
     let there = appointments::occurrences_by_key(tx, account, one.id, &keys).await?;
     let mut known: BTreeMap<String, Booking> = BTreeMap::new();
     for booking in with_people(tx, account, there).await? {
