@@ -294,7 +294,7 @@ async fn a_country_moves_its_clocks_and_nothing_doubles(engine: Engine) {
     // The same wall times in a zone an hour behind are the same occurrences an hour later.
     let mut behind = store::series::find_series(&mut tx, shop.account, id).await;
     let mut behind = behind.as_mut().expect("reads").take().expect("is there");
-    behind.timezone = "America/Chicago".to_owned();
+    "America/Chicago".clone_into(&mut behind.timezone);
     store::series::save_series(&mut tx, shop.account, &behind).await.expect("saves");
     series::roll(&mut tx, &clerk, id).await.expect("rolls");
     let moved = appointments::occurrences(&mut tx, shop.account, id, Instant(0), 100).await;

@@ -417,9 +417,9 @@ async fn write_out(
     let people = people_of(tx, clerk, &one).await?;
     let keys: Vec<String> = times
         .iter()
-        .map(|time| match domain::mutant!(M24) {
-            true => key(local_time::shown(time.instant, &TimeZone::UTC)),
-            false => key(time.local),
+        .map(|time| {
+            let in_utc = domain::mutant!(M24);
+            key(if in_utc { local_time::shown(time.instant, &TimeZone::UTC) } else { time.local })
         })
         .collect();
     let there = appointments::occurrences_by_key(tx, account, one.id, &keys).await?;
