@@ -268,7 +268,7 @@ fn range(
 ) -> Result<(Instant, Instant)> {
     let to = match to {
         None => now,
-        Some(text) => instant("to", text, zone, Span::new().days(1))?,
+        Some(text) => moment("to", text, zone, Span::new().days(1))?,
     };
     let from = match from {
         None => {
@@ -276,7 +276,7 @@ fn range(
                 local_time::shown(to, zone).date().saturating_sub(Span::new().days(DAYS_USUAL));
             start_of(day, zone)
         }
-        Some(text) => instant("from", text, zone, Span::new())?,
+        Some(text) => moment("from", text, zone, Span::new())?,
     };
     if from >= to {
         return Err(invalid("to", "write a time after from"));
@@ -288,7 +288,7 @@ fn range(
 }
 
 /// A time, or a day on this clock, moved by `later` when it is a day.
-fn instant(field: &str, text: &str, zone: &TimeZone, later: Span) -> Result<Instant> {
+pub fn moment(field: &str, text: &str, zone: &TimeZone, later: Span) -> Result<Instant> {
     if let Ok(day) = text.parse::<Date>()
         && text.len() == 10
         && local_time::YEARS.contains(&day.year())

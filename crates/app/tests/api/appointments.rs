@@ -145,6 +145,9 @@ async fn a_booking_is_made_shown_and_listed(engine: Engine) {
     };
     assert_eq!(count(&format!("contact_id={contact}")).await, 1);
     assert_eq!(count("to=2026-07-29T17:00:00Z").await, 2);
+    assert_eq!(count("from=2026-07-29&to=2026-07-29").await, 5);
+    assert_eq!(count("from=2026-07-30").await, 0);
+    server.get(&account.key, "/v1/appointments?from=soon").await.refused(422, "invalid_field");
     assert_eq!(count("state=cancelled").await, 0);
     order(&server, &account, &ids[1], "cancel").await;
     assert_eq!(count("state=cancelled").await, 1);

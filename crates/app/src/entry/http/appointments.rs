@@ -7,8 +7,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use domain::ids::{AccountId, AppointmentId, AttendeeId, ContactId, SeriesId};
 use domain::instant::Instant;
+use domain::quiet_hours;
+use jiff::Span;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 use store::Tx;
+use store::accounts::{self, Account};
 use store::appointments::{AppointmentFilter, AppointmentState};
 
 use super::auth::Holder;
@@ -25,6 +29,7 @@ use crate::flow::appointments::import::{self, AppointmentsImported};
 use crate::flow::appointments::series::{self, SeriesOut, SeriesPatch};
 use crate::flow::appointments::shown::{AppointmentOut, ReminderOut, reminder_out, shown};
 use crate::flow::appointments::wanted::{AppointmentIn, AppointmentPatch, Warning};
+use crate::flow::figures::moment;
 use crate::flow::messages::Asking;
 use crate::flow::reminders::byhand;
 
@@ -98,8 +103,9 @@ pub async fn create(
     get, path = "/v1/appointments", tag = "appointments", security(("account" = [])),
     params(
         PageIn,
-        ("from" = Option<String>, Query, description = "Beginning then or later, RFC 3339"),
-        ("to" = Option<String>, Query, description = "Beginning before, RFC 3339"),
+        ("from" = Option<String>, Query, description = "Beginning then or later: a time, or a \
+            day in the account's zone"),
+        ("to" = Option<String>, Query, description = "Beginning before; of a day, before its end"),
         ("state" = Option<String>, Query, description = "Standing there"),
         ("contact_id" = Option<String>, Query, description = "With this person"),
         ("series_id" = Option<String>, Query, description = "Of this series"),
@@ -113,9 +119,10 @@ pub async fn list(
 ) -> Result<Json<PageOut<AppointmentOut>>> {
     query.only(&["from", "to", "state", "contact_id", "series_id", "limit", "cursor"])?;
     let page = Page::of(&query)?;
-    let filter = filter_of(&query)?;
     let after = page.after::<24>(List::Appointments)?.map(place_of);
     let mut tx = app.db.read().await?;
+    let owner = accounts::account(&mut tx, holder.account).await?;
+    let filter = filter_of(&query, &zone_of(&owner))?;
     let rows = change::list(&mut tx, holder.account, &filter, after, page.rows()).await?;
     let page = page.out(List::Appointments, rows, key_of, |booking| booking);
     let data = shown(&mut tx, holder.account, page.data).await?;
@@ -136,12 +143,13 @@ fn place_of(key: [u8; 24]) -> (Instant, AppointmentId) {
     (Instant(start), AppointmentId(id))
 }
 
-fn filter_of(query: &Query) -> Result<AppointmentFilter> {
-    let time = |name: &str| match query.find(name) {
-        None => Ok(None),
-        Some(text) => Instant::parse(text)
-            .map(Some)
-            .ok_or_else(|| Problem::invalid(name, "write RFC 3339 such as 2026-11-21T09:00:00Z")),
+fn zone_of(owner: &Account) -> TimeZone {
+    quiet_hours::zone(&owner.timezone).unwrap_or(TimeZone::UTC)
+}
+
+fn filter_of(query: &Query, zone: &TimeZone) -> Result<AppointmentFilter> {
+    let time = |name: &str, later: Span| {
+        query.find(name).map(|text| moment(name, text, zone, later)).transpose()
     };
     let state = match query.find("state") {
         None => None,
@@ -154,8 +162,8 @@ fn filter_of(query: &Query) -> Result<AppointmentFilter> {
     let series = query.find("series_id").map(SeriesId::parse).transpose();
     let every = AppointmentFilter::default();
     Ok(AppointmentFilter {
-        from: time("from")?.unwrap_or(every.from),
-        to: time("to")?.unwrap_or(every.to),
+        from: time("from", Span::new())?.unwrap_or(every.from),
+        to: time("to", Span::new().days(1))?.unwrap_or(every.to),
         state,
         contact: contact.map_err(|error| Problem::invalid("contact_id", error.to_string()))?,
         series: series.map_err(|error| Problem::invalid("series_id", error.to_string()))?,
