@@ -9,6 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::contexts::{self, Context, Party};
 use crate::ids::TemplateId;
+use crate::permit::Category;
+use crate::quiet_hours::QuietHours;
 
 /// The shortest and the longest time before an appointment at which a reminder may go.
 pub const OFFSET_MINUTES: std::ops::RangeInclusive<u32> = 5..=60 * 24 * 60;
@@ -169,6 +171,17 @@ impl Settings {
         }
     }
 
+    /// Whether texts of this category keep to the hours of the recipient's state, in an account
+    /// with these quiet hours: one that has none keeps to no others either.
+    pub fn keeps_state_hours(&self, category: Category, quiet: Option<QuietHours>) -> bool {
+        quiet.is_some()
+            && match self.state_hours {
+                StateHours::Off => false,
+                StateHours::Marketing => category == Category::Marketing,
+                StateHours::All => true,
+            }
+    }
+
     /// The account's own words for a context, if it has any.
     pub fn template_of(&self, context: &Context) -> Option<TemplateId> {
         self.contexts.get(&context.key).and_then(|choice| choice.template_id)
@@ -257,6 +270,21 @@ mod tests {
         ] {
             let context = contexts::find(key).expect("registered");
             assert_eq!(settings(&choice).sends(context), sent, "{choice} {key}");
+        }
+    }
+
+    #[test]
+    fn state_hours_are_kept_by_accounts_that_keep_quiet_hours() {
+        let quiet = QuietHours::parse("21:00", "08:00").ok();
+        for (choice, category, quiet, kept) in [
+            ("{}", Category::Marketing, quiet, true),
+            ("{}", Category::Marketing, None, false),
+            ("{}", Category::Transactional, quiet, false),
+            (r#"{"state_hours":"all"}"#, Category::Transactional, quiet, true),
+            (r#"{"state_hours":"all"}"#, Category::Transactional, None, false),
+            (r#"{"state_hours":"off"}"#, Category::Marketing, quiet, false),
+        ] {
+            assert_eq!(settings(choice).keeps_state_hours(category, quiet), kept, "{choice}");
         }
     }
 

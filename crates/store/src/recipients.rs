@@ -134,13 +134,12 @@ macro_rules! candidate_columns {
            cast(t.tries as text) || coalesce(' ' || t.retry_of, ''),
            cast(coalesce((select c.state from consent c
                where c.account_id = t.account_id and c.phone = t.phone
-                 and c.category = t.category), 0) * 8
-             + coalesce((select k.blocked * 4 + k.verified * 2 from contact k
-               where k.account_id = t.account_id and k.phone = t.phone), 0)
+                 and c.category = t.category), 0) * 2
              + case when exists (select 1 from sender_opt_out o
                where o.account_id = t.account_id and o.phone = t.phone
                  and o.sender_address = $3) then 1 else 0 end as text)
-           || coalesce((select ' ' || k.quiet_start || ' ' || k.quiet_end from contact k
+           || coalesce((select ' ' || cast(k.blocked * 2 + k.verified as text)
+                 || coalesce(' ' || k.quiet_start || ' ' || k.quiet_end, '') from contact k
                where k.account_id = t.account_id and k.phone = t.phone), ''),
            (select w.why from withdrawal w where w.account_id = t.account_id
              and w.stream_id = t.stream_id and w.ord = t.ord)"
@@ -174,15 +173,16 @@ fn candidate_of(row: CandidateRow) -> Result<Candidate> {
         tries: tries.parse().map_err(|_| damaged("the tries of a text"))?,
     };
     let mut words = standing.split(' ');
-    let bits: i64 = words.next().and_then(|bits| bits.parse().ok()).unwrap_or_default();
+    let mut number = || words.next().and_then(|bits| bits.parse().ok()).unwrap_or(0_i64);
+    let (of_phone, of_contact) = (number(), number());
     let quiet = words.next().zip(words.next());
     let quiet = quiet.map(|(start, end)| QuietHours::parse(start, end)).transpose();
     Ok(Candidate {
         recipient,
-        consent: Consent::from_code(bits / 8).ok_or_else(|| damaged("a consent"))?,
-        blocked: bits & 4 != 0,
-        verified: bits & 2 != 0,
-        sender_opted_out: bits & 1 != 0,
+        consent: Consent::from_code(of_phone / 2).ok_or_else(|| damaged("a consent"))?,
+        blocked: of_contact & 2 != 0,
+        verified: of_contact & 1 != 0,
+        sender_opted_out: of_phone & 1 != 0,
         withdrawn,
         quiet_hours: quiet.map_err(|_| damaged("the quiet hours of a contact"))?,
     })

@@ -204,49 +204,53 @@ fn accounts_of(rows: Vec<(i64,)>) -> Vec<AccountId> {
     rows.into_iter().map(|(account,)| AccountId(account)).collect()
 }
 
+/// The accounts that a scan by time finds: `$1` is the present, `$2` the limit.
+async fn accounts_whose_time_came(
+    tx: &mut Tx,
+    text: &'static str,
+    limit: i64,
+) -> Result<Vec<AccountId>> {
+    let now = tx.now().0;
+    Ok(accounts_of(tx.all(text, (now, limit)).await?))
+}
+
 /// Accounts with reminders whose time has come.
 pub async fn accounts_with_due_reminders(tx: &mut Tx, limit: i64) -> Result<Vec<AccountId>> {
-    let now = tx.now().0;
-    let rows = tx
-        .all(
-            "select distinct account_id from
-               (select account_id from reminder where state = 1 and due_at <= $1
-                order by due_at limit 10000) as d
-             limit $2",
-            (now, limit),
-        )
-        .await?;
-    Ok(accounts_of(rows))
+    accounts_whose_time_came(
+        tx,
+        "select distinct account_id from
+           (select account_id from reminder where state = 1 and due_at <= $1
+            order by due_at limit 10000) as d
+         limit $2",
+        limit,
+    )
+    .await
 }
 
 /// Accounts with sent reminders whose texts are to be looked after now.
 pub async fn accounts_with_watched_reminders(tx: &mut Tx, limit: i64) -> Result<Vec<AccountId>> {
-    let now = tx.now().0;
-    let rows = tx
-        .all(
-            "select distinct account_id from
-               (select account_id from reminder where state = 2 and watch_at <= $1
-                order by watch_at limit 10000) as d
-             limit $2",
-            (now, limit),
-        )
-        .await?;
-    Ok(accounts_of(rows))
+    accounts_whose_time_came(
+        tx,
+        "select distinct account_id from
+           (select account_id from reminder where state = 2 and watch_at <= $1
+            order by watch_at limit 10000) as d
+         limit $2",
+        limit,
+    )
+    .await
 }
 
 /// Accounts with requests that nobody answered in time.
 pub async fn accounts_with_expired_requests(tx: &mut Tx, limit: i64) -> Result<Vec<AccountId>> {
-    let now = tx.now().0;
-    let rows = tx
-        .all(
-            "select distinct account_id from
-               (select account_id from request where state = 'pending' and expires_at <= $1
-                order by expires_at limit 10000) as d
-             limit $2",
-            (now, limit),
-        )
-        .await?;
-    Ok(accounts_of(rows))
+    accounts_whose_time_came(
+        tx,
+        "select distinct account_id from
+           (select account_id from request where state = 'pending' and expires_at <= $1
+            order by expires_at limit 10000) as d
+         limit $2",
+        limit,
+    )
+    .await
 }
 
 /// Accounts whose reminders were not all planned by their present choices yet.

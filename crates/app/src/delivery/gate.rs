@@ -11,7 +11,7 @@ use domain::ids::AccountId;
 use domain::instant::Instant;
 use domain::permit::{Category, Circumstances, Consent, Decision, Facts, Rule, decide};
 use domain::quiet_hours::QuietHours;
-use domain::settings::{Settings, StateHours};
+use domain::settings::Settings;
 use domain::windows::{self, SendingHours};
 use jiff::tz::TimeZone;
 use store::recipients::{self, Candidate};
@@ -206,15 +206,10 @@ impl<'a> Gate<'a> {
     }
 
     /// When the recipient may be texted: by their own quiet hours, else the account's, and their
-    /// state's where the account keeps to them. An account without quiet hours keeps to none.
+    /// state's where the account keeps to them.
     fn hours(&mut self, candidate: &Candidate) -> SendingHours {
         let one = &candidate.recipient;
-        let in_state = match self.choices.state_hours {
-            _ if self.quiet_hours.is_none() => false,
-            StateHours::Off => false,
-            StateHours::Marketing => one.category == Category::Marketing,
-            StateHours::All => true,
-        };
+        let in_state = self.choices.keeps_state_hours(one.category, self.quiet_hours);
         let state = if in_state { windows::state_of(&one.phone) } else { None };
         let place = match &one.timezone {
             Some(name) => Place::Zone(name.clone(), state),

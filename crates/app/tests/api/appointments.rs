@@ -441,6 +441,11 @@ async fn series_are_written_out_moved_and_ended(engine: Engine) {
     assert_eq!(first["series"]["next"].as_array().expect("occurrences").len(), 10);
     assert_eq!(first["series"]["occurrence"], "2026-07-29T10:00");
     assert_eq!(texts(&server, &account, 1).await.len(), 1, "one text for the whole series");
+    // The next occurrence is written out however far away it is.
+    let far = json!({"starts_at": "2027-06-02T10:00", "recurrence": "FREQ=YEARLY;COUNT=3"});
+    let far = book(&server, &account, &far).await;
+    assert_eq!(far["starts_at"], "2027-06-02T15:00:00Z");
+    assert_eq!(far["series"]["next"].as_array().expect("occurrences").len(), 1);
     let series = first["series"]["id"].as_str().expect("an id").to_owned();
     let list = async || {
         let path = format!("/v1/appointments?series_id={series}&limit=1000");

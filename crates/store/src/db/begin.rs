@@ -45,18 +45,24 @@ impl Drop for Beginning {
     }
 }
 
+/// Connections that are replaced before a caller is told: while the disk is full, others may spoil
+/// the new one again.
+const REPLACED_MAX: usize = 20;
+
 /// Begins a transaction that takes SQLite's write lock. When its disk is full or fails, SQLite
 /// rolls back by itself; sqlx 0.9.0 does not notice, and never begins another transaction on that
 /// connection. It is the only one that writes, so it is replaced.
 pub(super) async fn begin_immediate(
     writer: &SqlitePool,
 ) -> sqlx::Result<Transaction<'static, Sqlite>> {
-    let begin = || writer.begin_with("begin immediate");
-    match begin().await {
-        Err(sqlx::Error::InvalidSavePointStatement) => {
-            writer.acquire().await?.close().await?;
-            begin().await
+    let mut replaced = 0;
+    loop {
+        match writer.begin_with("begin immediate").await {
+            Err(sqlx::Error::InvalidSavePointStatement) if replaced < REPLACED_MAX => {
+                writer.acquire().await?.close().await?;
+                replaced += 1;
+            }
+            begun => return begun,
         }
-        begun => begun,
     }
 }

@@ -32,7 +32,7 @@ use super::wanted::{
 };
 use crate::flow::{Refusal, Result, invalid};
 
-/// How far ahead occurrences are written out.
+/// How far ahead occurrences are written out; the next one always is.
 const HORIZON: Duration = Duration::from_secs(90 * 24 * 3600);
 /// Occurrences written out at once.
 pub const OCCURRENCES_MAX: usize = 200;
@@ -375,7 +375,9 @@ fn next_times(one: &Series, zone: &TimeZone, now: Instant) -> Result<(Vec<LocalT
     let mut times: Vec<LocalTime> = Vec::new();
     let mut seen = BTreeSet::new();
     for time in all.filter(|time| time.instant > now) {
-        if times.len() == OCCURRENCES_MAX || time.instant > now + HORIZON {
+        // The next one is written out however far away it is.
+        let is_far = !times.is_empty() && time.instant > now + HORIZON;
+        if times.len() == OCCURRENCES_MAX || is_far {
             return Ok((times, false));
         }
         if seen.insert(key(time.local)) {

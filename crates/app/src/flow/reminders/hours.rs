@@ -1,10 +1,9 @@
 //! When a person may be reminded: the hours of every zone that their clock may show.
 
 use domain::contexts::Context;
-use domain::permit::Category;
 use domain::quiet_hours::{QuietHours, zone};
-use domain::settings::{Settings, StateHours};
-use domain::windows::{SendingHours, WeeklyHours, state_of, zones_of};
+use domain::settings::Settings;
+use domain::windows::SendingHours;
 use jiff::tz::TimeZone;
 use store::accounts::Account;
 
@@ -27,30 +26,11 @@ pub fn hours_for(
     context: &Context,
     to: Recipient<'_>,
 ) -> SendingHours {
-    let zones = possible_zones(owner, to);
+    let home = zone(&owner.timezone).unwrap_or(TimeZone::UTC);
     if context.passes_quiet_hours {
-        return SendingHours::new(&zones, None, None);
+        return SendingHours::of_phone(to.phone, to.timezone, &home, None, false);
     }
     let quiet = to.quiet_hours.or(owner.quiet_hours);
-    let stricter = match choices.state_hours {
-        StateHours::Off => false,
-        StateHours::Marketing => context.category == Category::Marketing,
-        StateHours::All => true,
-    };
-    // Reading a number takes long: only where it is asked for.
-    let state = if stricter { state_of(to.phone) } else { None };
-    let weekly = state.and_then(WeeklyHours::of_state);
-    SendingHours::new(&zones, quiet, weekly)
-}
-
-fn possible_zones(owner: &Account, to: Recipient<'_>) -> Vec<TimeZone> {
-    let known = to.timezone.and_then(|name| zone(name).ok());
-    let mut zones: Vec<TimeZone> = match known {
-        Some(zone) => vec![zone],
-        None => zones_of(to.phone).iter().filter_map(|name| zone(name).ok()).collect(),
-    };
-    if zones.is_empty() {
-        zones.push(zone(&owner.timezone).unwrap_or(TimeZone::UTC));
-    }
-    zones
+    let in_state = choices.keeps_state_hours(context.category, owner.quiet_hours);
+    SendingHours::of_phone(to.phone, to.timezone, &home, quiet, in_state)
 }
