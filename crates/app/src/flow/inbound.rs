@@ -13,7 +13,7 @@ use domain::instant::Instant;
 use domain::seam::Dice;
 use store::combiner::Combiner;
 use store::threads::{self, Inbound};
-use store::{Db, Tx, contacts, settings, sweep};
+use store::{Db, Tx, accounts, contacts, settings, sweep};
 use tokio::sync::Notify;
 use twilio::wire::InboundMessage;
 
@@ -34,8 +34,8 @@ pub enum Received {
     New(AccountId, ThreadId),
     /// It was kept before.
     Before,
-    /// The number it came to is no sender of any account, or shared by accounts none of which ever
-    /// texted this phone.
+    /// The number it came to is no sender of ours, or shared by accounts none of which ever texted
+    /// this phone.
     NotOurs,
 }
 
@@ -79,7 +79,7 @@ pub async fn receive_batch(
     reception: &Reception,
     batch: Vec<InboundMessage>,
 ) -> Vec<std::result::Result<Received, NotKept>> {
-    match route(&reception.db, &batch).await {
+    match route(reception, &batch).await {
         Ok(accounts) => keep_batch(reception, &batch, &accounts).await,
         Err(error) => {
             tracing::error!(component = "inbound", %error, "texts could not be kept");
@@ -89,21 +89,37 @@ pub async fn receive_batch(
 }
 
 /// Whose text each is.
-async fn route(db: &Db, batch: &[InboundMessage]) -> Result<Vec<Option<AccountId>>> {
-    let mut tx = db.read().await?;
+async fn route(reception: &Reception, batch: &[InboundMessage]) -> Result<Vec<Option<AccountId>>> {
+    let shared = reception.installation_sender.as_ref().map(|from| &*from.address);
+    let mut tx = reception.db.read().await?;
     let mut accounts = Vec::with_capacity(batch.len());
     for one in batch {
-        accounts.push(account_of(&mut tx, one).await?);
+        accounts.push(account_of(&mut tx, shared, one).await?);
     }
     Ok(accounts)
 }
 
 /// The account that owns the number, or the service it belongs to; where several share it, the
-/// one that texted this phone last.
-async fn account_of(tx: &mut Tx, one: &InboundMessage) -> Result<Option<AccountId>> {
+/// one that texted this phone last. All accounts share the installation's own sender, and where
+/// there is only one account, strangers' texts are for it.
+async fn account_of(
+    tx: &mut Tx,
+    shared: Option<&str>,
+    one: &InboundMessage,
+) -> Result<Option<AccountId>> {
+    let service = one.messaging_service_sid.as_deref();
     let mut owners = sweep::accounts_with_sender(tx, &one.to).await?;
-    if let (true, Some(service)) = (owners.is_empty(), &one.messaging_service_sid) {
+    if let (true, Some(service)) = (owners.is_empty(), service) {
         owners = sweep::accounts_with_sender(tx, service).await?;
+    }
+    if owners.is_empty() {
+        if shared.is_none_or(|address| address != one.to && Some(address) != service) {
+            return Ok(None);
+        }
+        let two = accounts::list_accounts(tx, AccountId(i64::MIN), 2).await?;
+        if let [only] = &two[..] {
+            return Ok(Some(only.id));
+        }
     }
     if let [owner] = owners[..] {
         return Ok(Some(owner));

@@ -13,6 +13,7 @@ use crate::server::{Account, Reply, Server, account_id};
 testkit::both_engines!(
     a_text_that_came_in_is_kept_once_on_its_thread,
     a_shared_number_belongs_to_whoever_texted_last,
+    a_single_account_hears_strangers_on_the_shared_number,
     signatures_are_checked_as_the_public_sees_the_server,
 );
 
@@ -132,6 +133,19 @@ async fn a_shared_number_belongs_to_whoever_texted_last(engine: Engine) {
     let sid = sid(2);
     let stranger = text(&sid, "+13125550555", "+13125550100", "Who is this?");
     arrives(&server, &stranger).await.refused(404, "not_found");
+}
+
+async fn a_single_account_hears_strangers_on_the_shared_number(engine: Engine) {
+    let server = Server::start_with(engine, live).await;
+    let only = server.account("only").await;
+    let phone = "+13125550147";
+    let first = sid(1);
+    arrives(&server, &text(&first, phone, "+13125550100", "Who is this?")).await;
+    assert_eq!(texts(&server, &only).await.len(), 1);
+    // A number that is nobody's stays nobody's, whoever texts it.
+    let second = sid(2);
+    let astray = text(&second, phone, "+19995550000", "Hello?");
+    arrives(&server, &astray).await.refused(404, "not_found");
 }
 
 async fn signatures_are_checked_as_the_public_sees_the_server(engine: Engine) {
