@@ -8,4 +8,5 @@ pub mod delivery;
 pub mod entry;
 pub mod finance;
 pub mod flow;
+pub mod refusal;
 pub mod seam;

@@ -195,6 +195,26 @@ uuid_id!(
     RunId, "fire"
 );
 uuid_id!(
+    /// A bought number of credits.
+    PurchaseId, "pur"
+);
+uuid_id!(
+    /// Credits that expire.
+    LotId, "lot"
+);
+uuid_id!(
+    /// An operator's movement of credits.
+    AdjustmentId, "adj"
+);
+uuid_id!(
+    /// What keeps texts from leaving until a person lifts it.
+    HoldId, "hold"
+);
+uuid_id!(
+    /// Something an account should know.
+    NoticeId, "ntc"
+);
+uuid_id!(
     /// What a text comes from.
     SenderId, "snd"
 );

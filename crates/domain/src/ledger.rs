@@ -117,6 +117,10 @@ kinds! {
     Clawback = 9 "clawback",
     /// Expired unused.
     Expiry = 10 "expiry",
+    /// Frozen while the payer's bank asks for the money back.
+    DisputeHold = 11 "dispute_hold",
+    /// Given back: the dispute was won.
+    DisputeRelease = 12 "dispute_release",
 }
 
 impl Serialize for Kind {
@@ -168,19 +172,61 @@ impl Posting {
         Self::income(Kind::Grant, effect_key, amount, owed)
     }
 
+    /// Credits bought; `owed` is the wallet's debt.
+    pub fn purchase(effect_key: String, amount: i64, owed: i64) -> Self {
+        Self::income(Kind::Purchase, effect_key, amount, owed)
+    }
+
+    /// Takes credits back: what is available goes, the rest is owed. What is held for texts stays.
+    fn taking(kind: Kind, effect_key: String, amount: i64, available: i64) -> Self {
+        let taken = amount.min(available);
+        let change =
+            Books { available: -taken, owed: amount - taken, refunded: amount, ..Books::default() };
+        Self::new(kind, effect_key, change, 1)
+    }
+
+    /// Takes a posting of [`Self::taking`] back; debt is paid first.
+    fn restoring(kind: Kind, effect_key: String, amount: i64, owed: i64) -> Self {
+        let pays_debt = amount.min(owed);
+        let change = Books {
+            available: amount - pays_debt,
+            owed: -pays_debt,
+            refunded: -amount,
+            ..Books::default()
+        };
+        Self::new(kind, effect_key, change, 1)
+    }
+
     /// An operator's correction: up like a grant; down takes what is available, the rest is owed.
     pub fn adjust(effect_key: String, amount: i64, wallet: &Books) -> Self {
         if amount >= 0 {
             return Self::income(Kind::Adjustment, effect_key, amount, wallet.owed);
         }
-        let taken = (-amount).min(wallet.available);
-        let change = Books {
-            available: -taken,
-            owed: -amount - taken,
-            refunded: -amount,
-            ..Books::default()
-        };
-        Self::new(Kind::Adjustment, effect_key, change, 1)
+        Self::taking(Kind::Adjustment, effect_key, -amount, wallet.available)
+    }
+
+    /// Money went back, so its credits do; below zero, a refund that failed gives them again.
+    pub fn clawback(effect_key: String, amount: i64, wallet: &Books) -> Self {
+        if amount >= 0 {
+            return Self::taking(Kind::Clawback, effect_key, amount, wallet.available);
+        }
+        Self::restoring(Kind::Clawback, effect_key, -amount, wallet.owed)
+    }
+
+    /// Freezes the credits of disputed money.
+    pub fn dispute_hold(effect_key: String, amount: i64, available: i64) -> Self {
+        Self::taking(Kind::DisputeHold, effect_key, amount, available)
+    }
+
+    /// Gives frozen credits back: the dispute was won, or became a refund.
+    pub fn dispute_release(effect_key: String, amount: i64, owed: i64) -> Self {
+        Self::restoring(Kind::DisputeRelease, effect_key, amount, owed)
+    }
+
+    /// Credits that were not used in time.
+    pub fn expire(effect_key: String, amount: i64) -> Self {
+        let change = Books { available: -amount, breakage: amount, ..Books::default() };
+        Self::new(Kind::Expiry, effect_key, change, 1)
     }
 
     /// Holds `amount` for `texts` texts.
@@ -401,6 +447,29 @@ mod tests {
     }
 
     #[test]
+    fn bought_credits_follow_their_money() {
+        let w = apply(&Wallet::EMPTY, Posting::purchase("p".into(), 500, 0)).expect("purchase");
+        let w = apply(&w, Posting::reserve("r".into(), 450, 450)).expect("reserve");
+        let w = apply(&w, Posting::dispute_hold("h".into(), 500, w.books.available)).expect("hold");
+        let b = w.books;
+        assert_eq!((b.available, b.reserved, b.owed, b.refunded), (0, 450, 450, 500));
+        let w = apply(&w, Posting::dispute_release("d".into(), 500, b.owed)).expect("release");
+        let b = w.books;
+        assert_eq!((b.available, b.reserved, b.owed, b.refunded), (50, 450, 0, 0));
+        let w = apply(&w, Posting::clawback("c".into(), 100, &w.books)).expect("clawback");
+        let b = w.books;
+        assert_eq!((b.available, b.owed, b.refunded), (0, 50, 100));
+        let w = apply(&w, Posting::purchase("q".into(), 200, b.owed)).expect("pays the debt first");
+        assert_eq!((w.books.available, w.books.owed, w.books.paid), (150, 0, 700));
+        let w = apply(&w, Posting::clawback("f".into(), -100, &w.books)).expect("it failed");
+        assert_eq!((w.books.available, w.books.refunded), (250, 0));
+        let w = apply(&w, Posting::expire("e".into(), 50)).expect("expiry");
+        assert_eq!((w.books.available, w.books.breakage), (200, 50));
+        let over = apply(&w, Posting::expire("x".into(), 201));
+        assert_eq!(over, Err(LedgerError::Insufficient));
+    }
+
+    #[test]
     fn sums_are_exact_up_to_the_largest_amounts() {
         let grant = |wallet: &Wallet| {
             apply(wallet, Posting::grant("g".into(), AMOUNT_MAX, 0)).expect("grant")
@@ -466,7 +535,7 @@ mod tests {
     }
 
     fn any_posting() -> impl Strategy<Value = (u8, i64, i64)> {
-        (0u8..6, 0i64..500, 0i64..500)
+        (0u8..11, 0i64..500, 0i64..500)
     }
 
     proptest! {
@@ -484,6 +553,11 @@ mod tests {
                     2 => Posting::settle(key, a, b, wallet.books.owed),
                     3 => Posting::adjust(key, a - b, &wallet.books),
                     4 => Posting::refund(key, a, wallet.books.owed),
+                    5 => Posting::purchase(key, a, wallet.books.owed),
+                    6 => Posting::clawback(key, a - b, &wallet.books),
+                    7 => Posting::dispute_hold(key, a, wallet.books.available),
+                    8 => Posting::dispute_release(key, a, wallet.books.owed),
+                    9 => Posting::expire(key, a),
                     _ => Posting::late_charge(key, a, wallet.books.available),
                 };
                 if let Ok((after, line)) = post(ACCOUNT, &wallet, posting, Instant(0)) {

@@ -14,7 +14,7 @@ const ANY: &str = "any";
 pub async fn rate_table(tx: &mut Tx) -> Result<RateTable> {
     let rows: Vec<(String, String, i64, i64)> = tx
         .all(
-            "select prefix, sender_kind, credits_per_segment, effective_from from rate limit $1",
+            "select destination, sender_kind, credits_per_segment, effective_from from rate limit $1",
             (RATES_MAX,),
         )
         .await?;
@@ -31,8 +31,9 @@ pub async fn rate_table(tx: &mut Tx) -> Result<RateTable> {
 pub async fn insert_rate(tx: &mut Tx, rate: &Rate) -> Result<()> {
     let kind = rate.sender_kind.map_or(ANY, SenderKind::as_str);
     tx.execute(
-        "insert into rate (prefix, sender_kind, credits_per_segment, effective_from)
-         values ($1, $2, $3, $4)",
+        "insert into rate (destination, sender_kind, channel, credits_per_segment,
+           effective_from)
+         values ($1, $2, 'any', $3, $4)",
         (rate.prefix.clone(), kind.to_owned(), rate.credits_per_segment, rate.effective_from.0),
     )
     .await?;

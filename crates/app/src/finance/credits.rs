@@ -2,8 +2,11 @@
 //! the wallet's lock, so that the money and its cause commit together or not at all.
 
 use domain::ids::AccountId;
-use domain::ledger::{AMOUNT_MAX, Hash, LedgerError, Posting, Wallet};
+use domain::ledger::{AMOUNT_MAX, Books, Hash, LedgerError, Posting, Wallet};
 use store::{Error, Result, Tx, wallets};
+
+/// Who the ledger says did what nobody asked for.
+const SYSTEM: &str = "system";
 
 /// A wallet this transaction has locked. One exists per transaction and account; its postings
 /// follow one another.
@@ -35,10 +38,72 @@ impl OpenWallet {
         self.wallet.books.available
     }
 
+    /// All balances as they stand after the postings so far.
+    pub const fn books(&self) -> &Books {
+        &self.wallet.books
+    }
+
+    /// The wallet as it stands after the postings so far.
+    pub const fn wallet(&self) -> &Wallet {
+        &self.wallet
+    }
+
+    /// Whether an effect was posted already; ask before an effect that may come twice.
+    pub async fn has(&self, tx: &mut Tx, key: &str) -> Result<bool> {
+        Ok(wallets::find_effect(tx, self.account, key).await?.is_some())
+    }
+
     async fn post(&mut self, tx: &mut Tx, posting: Posting) -> Result<i64> {
         let (after, line) = wallets::post(tx, self.account, &self.wallet, posting).await?;
         self.wallet = after;
         Ok(line.seq)
+    }
+
+    /// Adds bought credits; debt is paid first. The line's number.
+    pub async fn buy(&mut self, tx: &mut Tx, key: String, amount: i64, why: &str) -> Result<i64> {
+        let posting = Posting::purchase(key, amount, self.wallet.books.owed);
+        self.post(tx, posting.by(SYSTEM, why)).await
+    }
+
+    /// Adds given credits; debt is paid first. The line's number.
+    pub async fn grant(&mut self, tx: &mut Tx, key: String, amount: i64, why: &str) -> Result<i64> {
+        let posting = Posting::grant(key, amount, self.wallet.books.owed);
+        self.post(tx, posting.by(SYSTEM, why)).await
+    }
+
+    /// Takes the credits of returned money, or (below zero) gives them again because it was not
+    /// returned after all. The line's number.
+    pub async fn claw(&mut self, tx: &mut Tx, key: String, amount: i64, why: &str) -> Result<i64> {
+        let posting = Posting::clawback(key, amount, &self.wallet.books);
+        self.post(tx, posting.by(SYSTEM, why)).await
+    }
+
+    /// Freezes the credits of disputed money, or (below zero) gives them back. The line's number.
+    pub async fn freeze(
+        &mut self,
+        tx: &mut Tx,
+        key: String,
+        amount: i64,
+        why: &str,
+    ) -> Result<i64> {
+        let Books { available, owed, .. } = self.wallet.books;
+        let posting = if amount >= 0 {
+            Posting::dispute_hold(key, amount, available)
+        } else {
+            Posting::dispute_release(key, -amount, owed)
+        };
+        self.post(tx, posting.by(SYSTEM, why)).await
+    }
+
+    /// Ends credits that were not used in time. The line's number.
+    pub async fn expire(
+        &mut self,
+        tx: &mut Tx,
+        key: String,
+        amount: i64,
+        why: &str,
+    ) -> Result<i64> {
+        self.post(tx, Posting::expire(key, amount).by(SYSTEM, why)).await
     }
 
     /// Holds `amount` for `facts` facts. The line's number.

@@ -19,6 +19,11 @@ const STEPS: &[(&str, &str, &str)] = &[
         include_str!("../../migrations/sqlite/0003_appointments.sql"),
         include_str!("../../migrations/postgres/0003_appointments.sql"),
     ),
+    (
+        "0004_money",
+        include_str!("../../migrations/sqlite/0004_money.sql"),
+        include_str!("../../migrations/postgres/0004_money.sql"),
+    ),
 ];
 
 /// Any number: all servers of an installation agree on it.

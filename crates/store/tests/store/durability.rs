@@ -48,8 +48,9 @@ async fn what_was_committed_is_found_after_a_kill() {
     let engine = Engine::sqlite();
     let db = open(&engine).await;
     let mut tx = db.begin().await.expect("begins");
-    let added = "insert into rate (prefix, sender_kind, credits_per_segment, effective_from)
-                 values ('+', 'any', 1, 0)";
+    let added = "insert into rate (destination, sender_kind, channel, effective_from,
+                   credits_per_segment)
+                 values ('+', 'any', 'any', 0, 1)";
     tx.execute(added, ()).await.expect("adds");
     tx.commit().await.expect("commits");
     // The files as a killed process leaves them: nothing is closed, the log is not folded in.

@@ -84,8 +84,16 @@ testkit::both_engines!(
 );
 
 /// Small tables about the installation, copied to every node of a cluster.
-const DIRECTORY: [&str; 6] =
-    ["installation", "api_key", "rate", "migration", "orphan", "carrier_watch"];
+const DIRECTORY: [&str; 8] = [
+    "installation",
+    "api_key",
+    "rate",
+    "migration",
+    "orphan",
+    "carrier_watch",
+    "stripe_event",
+    "stripe_reference",
+];
 
 async fn every_tenant_key_begins_with_the_account(engine: Engine) {
     let db = open(&engine).await;
@@ -98,6 +106,8 @@ async fn every_tenant_key_begins_with_the_account(engine: Engine) {
         "watch_at",
         "planned_until",
         "expires_at",
+        "next_at",
+        "created_at",
     ];
     for (table, columns) in keys(&db).await {
         let sweep = columns.first().is_some_and(|first| sweeps.contains(&first.as_str()));

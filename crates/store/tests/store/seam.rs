@@ -35,8 +35,9 @@ async fn a_batch_arrives_as_it_was_given(engine: Engine) {
 
 async fn a_transaction_without_commit_leaves_no_trace(engine: Engine) {
     let db = open(&engine).await;
-    let added = "insert into rate (prefix, sender_kind, credits_per_segment, effective_from)
-                 values ('+', 'any', 1, 0)";
+    let added = "insert into rate (destination, sender_kind, channel, effective_from,
+                   credits_per_segment)
+                 values ('+', 'any', 'any', 0, 1)";
     let mut tx = db.begin().await.expect("begins");
     assert_eq!(tx.execute(added, ()).await.expect("adds"), 1);
     drop(tx);
@@ -54,8 +55,9 @@ async fn a_transaction_nobody_waits_for_leaves_no_trace(engine: Engine) {
         let begin = async { if writes { db.begin().await } else { db.read().await } };
         drop(Fuse::of(polls).drive(begin, || false).await);
         let mut tx = db.begin().await.expect("begins");
-        let text = "insert into rate (prefix, sender_kind, credits_per_segment, effective_from)
-                    values ('+', 'any', 1, $1)";
+        let text = "insert into rate (destination, sender_kind, channel, effective_from,
+                   credits_per_segment)
+                    values ('+', 'any', 'any', $1, 1)";
         added += 1;
         tx.execute(text, (added,)).await.expect("writes");
         tx.commit().await.expect("commits");
@@ -67,8 +69,9 @@ async fn a_transaction_nobody_waits_for_leaves_no_trace(engine: Engine) {
 
 async fn a_second_row_with_the_same_key_is_told_apart(engine: Engine) {
     let db = open(&engine).await;
-    let added = "insert into rate (prefix, sender_kind, credits_per_segment, effective_from)
-                 values ($1, 'any', $2, 0)";
+    let added = "insert into rate (destination, sender_kind, channel, effective_from,
+                   credits_per_segment)
+                 values ($1, 'any', 'any', 0, $2)";
     let mut tx = db.begin().await.expect("begins");
     tx.execute(added, ("+1".to_owned(), 1i64)).await.expect("adds");
     let again = tx.execute(added, ("+1".to_owned(), 2i64)).await;

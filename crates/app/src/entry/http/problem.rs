@@ -158,6 +158,7 @@ impl From<Refusal> for Problem {
             Refusal::NotFound(what) => Self::not_found(what),
             Refusal::Exists(words) => Self::new(Code::Conflict, words),
             Refusal::State(words) => Self::new(Code::StateConflict, words),
+            Refusal::Unavailable(words) => Self::new(Code::Unavailable, words),
             Refusal::Store(error) => error.into(),
         }
     }
