@@ -43,6 +43,8 @@ enum Bench {
     Lanes(bench::lanes::Wanted),
     /// Due reminders with few and very many still to come: what each costs.
     Reminders(bench::reminders::Wanted),
+    /// The database's part of a message's life: messages per second.
+    Life(bench::life::Wanted),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -59,5 +61,6 @@ fn run_bench(bench: &Bench) -> anyhow::Result<()> {
         Bench::Receipts(wanted) => bench::receipts::run(wanted),
         Bench::Lanes(wanted) => bench::lanes::run(wanted),
         Bench::Reminders(wanted) => bench::reminders::run(wanted),
+        Bench::Life(wanted) => bench::life::run(wanted),
     }
 }

@@ -10,3 +10,4 @@ pub mod finance;
 pub mod flow;
 pub mod refusal;
 pub mod seam;
+mod sheet;

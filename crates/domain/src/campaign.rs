@@ -48,6 +48,8 @@ words! {
         Account = 4 "account",
         /// The sender cannot send.
         Sender = 5 "sender",
+        /// The account's budget for the day or the month is used up.
+        Budget = 6 "budget",
     }
 }
 
@@ -66,7 +68,8 @@ pub enum Event {
     Due,
     /// A person, or a rule, pauses it.
     Pause,
-    /// The next text cannot be paid, at a claim: nothing more is taken up.
+    /// The next text cannot be paid, or not within the budget, at a claim: nothing more is taken
+    /// up.
     OutOfCredits,
     /// A person resumes it, or what it waited for has come.
     Resume,

@@ -50,7 +50,7 @@ words! {
         QuietHours = 15 "quiet_hours",
         /// The recipient had enough texts today.
         RecipientLimit = 16 "recipient_limit",
-        /// The account sent more than its hourly limit.
+        /// The account sent more than its hourly limit, or something is held.
         AccountLimit = 17 "account_limit",
         /// The same text to the same number is on its way.
         Duplicate = 18 "duplicate",
@@ -64,6 +64,8 @@ words! {
         Carrier = 22 "carrier",
         /// What it was about is over: answered, cancelled, moved.
         Withdrawn = 23 "withdrawn",
+        /// The account's budget for the day or the month is used up.
+        Budget = 24 "budget",
     }
 }
 
@@ -98,8 +100,8 @@ pub struct Circumstances {
     pub installation_open: bool,
     /// The account may send.
     pub account_active: bool,
-    /// The subscription allows sending.
-    pub subscription_valid: bool,
+    /// Why the subscription does not allow sending, in words.
+    pub subscription_problem: Option<String>,
     /// The account uses this kind of text.
     pub context_enabled: bool,
     /// The stream is running.
@@ -116,8 +118,8 @@ pub struct Circumstances {
     pub to_opted_out: bool,
     /// Most texts to one phone in a day, if limited.
     pub recipient_daily_max: Option<u32>,
-    /// The account is over its hourly limit; texts may go again from here.
-    pub account_limited_until: Option<Instant>,
+    /// A limit of the account stands against it: until when, and in words.
+    pub account_limit: Option<(Instant, String)>,
 }
 
 /// What is known of one text and its recipient.
@@ -195,10 +197,11 @@ pub fn decide(around: &Circumstances, facts: &Facts) -> Decision {
 
 fn batch_objection(around: &Circumstances) -> Option<Decision> {
     let later = around.now + ASK_AGAIN;
+    let subscription = around.subscription_problem.as_deref();
     let checks = [
         (around.installation_open, Rule::KillSwitch, "the installation sends nothing at present"),
         (around.account_active, Rule::Account, "the account is suspended"),
-        (around.subscription_valid, Rule::Subscription, "the subscription does not allow sending"),
+        (subscription.is_none(), Rule::Subscription, subscription.unwrap_or_default()),
         (around.context_enabled, Rule::Context, "the account has switched this kind of text off"),
         (around.stream_running, Rule::Campaign, "the campaign is not running"),
     ];
@@ -261,8 +264,8 @@ fn time_objection(around: &Circumstances, facts: &Facts) -> Option<Decision> {
     {
         let until = next_midnight(now, facts.hours.first_zone().unwrap_or(&TimeZone::UTC));
         (until, Rule::RecipientLimit, format!("{} texts today, limit {most}", facts.texts_today))
-    } else if let Some(until) = around.account_limited_until {
-        (until, Rule::AccountLimit, "over the account's hourly limit".to_owned())
+    } else if let Some((until, words)) = &around.account_limit {
+        (*until, Rule::AccountLimit, words.clone())
     } else if facts.identical_in_flight {
         return Some(refuse(Rule::Duplicate, "the same text to this number is on its way"));
     } else {
@@ -294,7 +297,7 @@ mod tests {
             now: Instant::parse("2026-11-21T18:00:00Z").expect("a time"),
             installation_open: true,
             account_active: true,
-            subscription_valid: true,
+            subscription_problem: None,
             context_enabled: true,
             stream_running: true,
             sender_problem: None,
@@ -303,7 +306,7 @@ mod tests {
             passes_quiet_hours: false,
             to_opted_out: false,
             recipient_daily_max: Some(3),
-            account_limited_until: None,
+            account_limit: None,
         }
     }
 
@@ -343,7 +346,7 @@ mod tests {
             (|_, _| {}, "send", None),
             (|a, _| a.installation_open = false, "defer", Some(Rule::KillSwitch)),
             (|a, _| a.account_active = false, "defer", Some(Rule::Account)),
-            (|a, _| a.subscription_valid = false, "defer", Some(Rule::Subscription)),
+            (|a, _| a.subscription_problem = Some("x".into()), "defer", Some(Rule::Subscription)),
             (|a, _| a.context_enabled = false, "refuse", Some(Rule::Context)),
             (|a, _| a.stream_running = false, "defer", Some(Rule::Campaign)),
             (|a, _| a.sender_problem = Some((a.now, "paused".into())), "defer", Some(Rule::Sender)),
@@ -403,9 +406,17 @@ mod tests {
             ),
             (|_, f| f.texts_today = 3, "defer", Some(Rule::RecipientLimit)),
             (
-                |a, _| a.account_limited_until = Some(Instant(a.now.0 + 5)),
+                |a, _| a.account_limit = Some((Instant(a.now.0 + 5), "x".into())),
                 "defer",
                 Some(Rule::AccountLimit),
+            ),
+            (
+                |a, f| {
+                    a.account_limit = Some((Instant(a.now.0 + 5), "x".into()));
+                    f.not_after = a.now;
+                },
+                "refuse",
+                Some(Rule::Deadline),
             ),
             (|_, f| f.identical_in_flight = true, "refuse", Some(Rule::Duplicate)),
         ];

@@ -4,6 +4,7 @@
 //! texted is decided in [`crate::permit`], which asks [`refusal`] for the part that depends on
 //! the number alone.
 
+mod countries;
 mod refusal;
 
 use std::borrow::Borrow;
@@ -15,6 +16,7 @@ use rlibphonenumber::{
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+pub use countries::Countries;
 pub use refusal::{NumberRefusal, refusal};
 
 /// The longest text that is looked at, in characters, as in libphonenumber itself.
@@ -217,6 +219,22 @@ pub fn parse(raw: &str, default_region: Option<&str>) -> Result<PhoneNumber, Pho
         country_code: u16::try_from(number.country_code)
             .map_err(|_| PhoneError::UnknownCountryCode)?,
     })
+}
+
+/// The country (ISO 3166) and calling code of an E.164 number; `None` when its digits do not tell.
+pub fn country_of(e164: &str) -> Option<(String, u16)> {
+    let number = read(e164, None).ok()?;
+    let region = region_name(number.get_region_code()?);
+    // `001` is no country: numbers of networks that span the globe.
+    let country = Some(region).filter(|region| region.len() == 2)?;
+    Some((country, u16::try_from(number.country_code).ok()?))
+}
+
+/// The calling code of a country (ISO 3166, in capitals).
+pub fn calling_code(country: &str) -> Option<u16> {
+    let region = Some(country).filter(|code| code.len() == 2)?;
+    let region = Region::from_code(region).ok()?;
+    u16::try_from(PHONE_NUMBER_UTIL.get_country_code_for_region(region)?).ok()
 }
 
 /// What libphonenumber says of a text, valid or not.

@@ -9,8 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::contexts::{self, Context, Party};
 use crate::ids::TemplateId;
+use crate::lanes::Lane;
 use crate::permit::Category;
 use crate::quiet_hours::QuietHours;
+use crate::velocity;
 
 /// The shortest and the longest time before an appointment at which a reminder may go.
 pub const OFFSET_MINUTES: std::ops::RangeInclusive<u32> = 5..=60 * 24 * 60;
@@ -53,6 +55,23 @@ pub struct Settings {
     pub state_hours: StateHours,
     /// Texts to one phone in a day at most, codes aside.
     pub recipient_daily_max: Option<u32>,
+    /// Countries whose numbers are texted, as ISO 3166 codes in capitals; `None` for the United
+    /// States, Canada and the account's own.
+    pub countries: Option<Vec<String>>,
+    /// Bookings whose reminders leave within an hour, at most.
+    pub reminders_hourly_max: Option<u32>,
+    /// Other single texts that leave within an hour, at most.
+    pub texts_hourly_max: Option<u32>,
+    /// Lanes whose texts are watched for fraud: `code`, `notification`, `urgent`.
+    pub guarded_lanes: Vec<String>,
+    /// Texts of a guarded lane to numbers that differ in their last four digits only, within an
+    /// hour, at most.
+    pub velocity_per_hour: Option<u32>,
+    /// Different numbers of one block of a hundred that get texts of a guarded lane, within an
+    /// hour, at most.
+    pub sequential_per_hour: Option<u32>,
+    /// Who is written to about money.
+    pub billing_email: Option<String>,
 }
 
 impl Default for Settings {
@@ -73,6 +92,13 @@ impl Default for Settings {
             reply_quiet_exempt: false,
             state_hours: StateHours::Marketing,
             recipient_daily_max: None,
+            countries: None,
+            reminders_hourly_max: Some(100),
+            texts_hourly_max: None,
+            guarded_lanes: vec!["code".to_owned()],
+            velocity_per_hour: Some(200),
+            sequential_per_hour: Some(50),
+            billing_email: None,
         }
     }
 }
@@ -182,6 +208,22 @@ impl Settings {
             }
     }
 
+    /// The countries whose numbers are texted, of an account at home in `home`.
+    pub fn countries(&self, home: &str) -> Vec<String> {
+        self.countries.clone().unwrap_or_else(|| {
+            let mut usual = ["US", "CA"].map(str::to_owned).to_vec();
+            if !usual.iter().any(|code| code == home) {
+                usual.push(home.to_owned());
+            }
+            usual
+        })
+    }
+
+    /// Whether texts of this lane are watched for fraud.
+    pub fn guards(&self, lane: Lane) -> bool {
+        self.guarded_lanes.iter().any(|word| word == lane.as_str())
+    }
+
     /// The account's own words for a context, if it has any.
     pub fn template_of(&self, context: &Context) -> Option<TemplateId> {
         self.contexts.get(&context.key).and_then(|choice| choice.template_id)
@@ -221,11 +263,55 @@ impl Settings {
             let words = "write at most 10 words of at most 20 letters and digits";
             wrong("join_keywords", words.to_owned());
         }
-        if self.recipient_daily_max == Some(0) {
-            wrong("recipient_daily_max", "write a number from 1 on, or null".to_owned());
+        for (field, limit) in [
+            ("recipient_daily_max", self.recipient_daily_max),
+            ("reminders_hourly_max", self.reminders_hourly_max),
+            ("texts_hourly_max", self.texts_hourly_max),
+            ("velocity_per_hour", self.velocity_per_hour),
+            ("sequential_per_hour", self.sequential_per_hour),
+        ] {
+            if limit == Some(0) {
+                wrong(field, "write a number from 1 on, or null".to_owned());
+            }
+        }
+        let country = |code: &String| {
+            code.bytes().all(|byte| byte.is_ascii_uppercase())
+                && crate::phone::calling_code(code).is_some()
+        };
+        if self.countries.as_ref().is_some_and(|list| list.is_empty() || !list.iter().all(country))
+        {
+            let words = "write countries as two capitals each, such as [\"US\", \"CA\"], or null";
+            wrong("countries", words.to_owned());
+        }
+        let lanes = velocity::LANES.map(Lane::as_str);
+        if !self.guarded_lanes.iter().all(|word| lanes.contains(&word.as_str())) {
+            wrong("guarded_lanes", format!("write some of {}", lanes.join(", ")));
+        }
+        if self.billing_email.as_ref().is_some_and(|text| !is_mail_address(text)) {
+            let words = "write an address for mail such as books@example.com, or null";
+            wrong("billing_email", words.to_owned());
         }
         problems
     }
+}
+
+/// Whether mail can be sent to this text: one address in the plain form of RFC 5321, without
+/// quotes, comments or anything that ends a line.
+fn is_mail_address(text: &str) -> bool {
+    let Some((local, host)) = text.rsplit_once('@') else { return false };
+    let in_local = |c: char| c.is_ascii_alphanumeric() || ".!#$%&'*+/=?^_`{|}~-".contains(c);
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    (1..=64).contains(&local.len())
+        && local.chars().all(in_local)
+        && local.split('.').all(|part| !part.is_empty())
+        && host.len() <= 253
+        && host.contains('.')
+        && host.split('.').all(label)
 }
 
 #[cfg(test)]
@@ -298,10 +384,50 @@ mod tests {
             (r#"{"footer":" "}"#, "footer"),
             (r#"{"join_keywords":["two words"]}"#, "join_keywords"),
             (r#"{"recipient_daily_max":0}"#, "recipient_daily_max"),
+            (r#"{"reminders_hourly_max":0}"#, "reminders_hourly_max"),
+            (r#"{"texts_hourly_max":0}"#, "texts_hourly_max"),
+            (r#"{"velocity_per_hour":0}"#, "velocity_per_hour"),
+            (r#"{"sequential_per_hour":0}"#, "sequential_per_hour"),
+            (r#"{"countries":[]}"#, "countries"),
+            (r#"{"countries":["US","XX"]}"#, "countries"),
+            (r#"{"countries":["us"]}"#, "countries"),
+            (r#"{"guarded_lanes":["campaign"]}"#, "guarded_lanes"),
+            (r#"{"billing_email":"books"}"#, "billing_email"),
         ] {
             let problems = settings(json).problems();
             assert_eq!(problems.len(), 1, "{json}");
             assert_eq!(problems[0].0, field);
+        }
+    }
+    #[test]
+    fn addresses_for_mail() {
+        for (text, good) in [
+            ("books@example.com", true),
+            ("b.o+x'y@mail.example.co.uk", true),
+            ("a@b", false),
+            ("@example.com", false),
+            ("a@example..com", false),
+            ("a@-example.com", false),
+            ("a..b@example.com", false),
+            ("a b@example.com", false),
+            ("a@example.com\r\nBcc: c@example.com", false),
+            ("a@example.com, b@example.com", false),
+            ("Sam <a@example.com>", false),
+            ("\"a b\"@example.com", false),
+            ("jürgen@example.com", false),
+        ] {
+            assert_eq!(is_mail_address(text), good, "{text}");
+        }
+    }
+
+    #[test]
+    fn countries_are_chosen_or_the_usual_ones() {
+        for (json, home, expected) in [
+            ("{}", "US", vec!["US", "CA"]),
+            ("{}", "FR", vec!["US", "CA", "FR"]),
+            (r#"{"countries":["GB"]}"#, "FR", vec!["GB"]),
+        ] {
+            assert_eq!(settings(json).countries(home), expected, "{json} {home}");
         }
     }
 }

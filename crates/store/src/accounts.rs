@@ -84,12 +84,18 @@ pub async fn public_place(tx: &mut Tx) -> Result<Option<(Secret, String)>> {
     Ok(Some((Secret(hash(secret)?), url)))
 }
 
+/// 1 while the installation `i` is open: a carrier that knew more than the database closes it too.
+macro_rules! is_open {
+    () => {
+        "i.open * (case when exists (select 1 from carrier_watch w
+           where w.quarantined_at is not null) then 0 else 1 end)"
+    };
+}
+pub(crate) use is_open;
+
 /// Whether the installation may send at all (the kill switch).
 pub async fn installation_open(tx: &mut Tx) -> Result<bool> {
-    // A carrier that knew more than the database closes the installation too.
-    let text = "select i.open * (case when exists (select 1 from carrier_watch w
-                  where w.quarantined_at is not null) then 0 else 1 end)
-                from installation i where i.id = 1";
+    let text = concat!("select ", is_open!(), " from installation i where i.id = 1");
     let (open,): (i64,) = tx.one(text, ()).await?;
     Ok(open == 1)
 }

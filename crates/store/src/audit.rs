@@ -1,12 +1,12 @@
 //! Reading for `audit`: sums and walks over what is kept, without judgement.
 
-use domain::ids::{AccountId, StreamId};
+use domain::ids::{AccountId, LotId, PurchaseId, StreamId};
 use domain::ledger::Hash;
 use domain::message::State;
 
-use crate::damaged;
 use crate::db::{Result, Tx};
 use crate::messages::EventKind;
+use crate::{damaged, uuid};
 
 /// Credits that open chunks hold.
 pub async fn open_amount(tx: &mut Tx, account: AccountId) -> Result<i64> {
@@ -101,6 +101,44 @@ pub fn fact_leaf(
         &price.to_be_bytes(),
         sid.unwrap_or_default().as_bytes(),
     ])
+}
+
+/// What each purchase says of the credits that moved for it: added, taken back, frozen.
+pub async fn purchases_moved(
+    tx: &mut Tx,
+    account: AccountId,
+    after: Option<PurchaseId>,
+    limit: i64,
+) -> Result<Vec<(PurchaseId, [i64; 3])>> {
+    let after = after.map_or_else(Vec::new, |id| id.0.to_vec());
+    let rows: Vec<(Vec<u8>, i64, i64, i64)> = tx
+        .all(
+            "select purchase_id, granted, clawed, held from purchase
+             where account_id = $1 and purchase_id > $2 order by purchase_id limit $3",
+            (account.0, after, limit),
+        )
+        .await?;
+    rows.into_iter()
+        .map(|(id, granted, clawed, held)| Ok((PurchaseId(uuid(id)?), [granted, clawed, held])))
+        .collect()
+}
+
+/// The size of each lot, and what of it expired.
+pub async fn lots_expired(
+    tx: &mut Tx,
+    account: AccountId,
+    after: Option<LotId>,
+    limit: i64,
+) -> Result<Vec<(LotId, i64, i64)>> {
+    let after = after.map_or_else(Vec::new, |id| id.0.to_vec());
+    let rows: Vec<(Vec<u8>, i64, i64)> = tx
+        .all(
+            "select lot_id, size, expired from lot
+             where account_id = $1 and lot_id > $2 order by lot_id limit $3",
+            (account.0, after, limit),
+        )
+        .await?;
+    rows.into_iter().map(|(id, size, expired)| Ok((LotId(uuid(id)?), size, expired))).collect()
 }
 
 /// Notes who did what: what changes how an account behaves is kept for good.

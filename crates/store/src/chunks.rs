@@ -235,12 +235,17 @@ fn spell_ords(ords: &[i64]) -> String {
 }
 
 fn read_ords(text: &str) -> Option<Vec<i64>> {
-    let mut ords = Vec::new();
-    for run in text.split(',').filter(|run| !run.is_empty()) {
+    Some(read_runs(text)?.into_iter().flat_map(|(first, last)| first..=last).collect())
+}
+
+/// Reads the runs of positions, each with its first and its last.
+pub(crate) fn read_runs(text: &str) -> Option<Vec<(i64, i64)>> {
+    let runs = text.split(',').filter(|run| !run.is_empty());
+    runs.map(|run| {
         let (first, last) = run.split_once('-').unwrap_or((run, run));
-        ords.extend(first.parse::<i64>().ok()?..=last.parse::<i64>().ok()?);
-    }
-    Some(ords)
+        Some((first.parse().ok()?, last.parse().ok()?))
+    })
+    .collect()
 }
 
 #[cfg(test)]

@@ -6,10 +6,13 @@
 //! the numbers mean is decided in `domain`; nothing here judges.
 
 pub mod accounts;
+pub mod adjustments;
 pub mod appointments;
 pub mod audit;
 pub mod automations;
+pub mod budgets;
 pub mod campaigns;
+pub mod carrier_record;
 pub mod chunks;
 pub mod combiner;
 pub mod consents;
@@ -17,10 +20,16 @@ pub mod contacts;
 pub mod conversations;
 mod db;
 pub mod figures;
+pub mod holds;
 pub mod idempotency;
+pub mod in_flight;
+pub mod lots;
 pub mod messages;
 pub mod notes;
+pub mod notices;
 pub mod orphans;
+pub mod payers;
+pub mod purchases;
 pub mod rates;
 pub mod recipients;
 pub mod reminders;
@@ -28,12 +37,17 @@ pub mod requests;
 pub mod senders;
 pub mod series;
 pub mod settings;
+pub mod statements;
 pub mod stories;
+pub mod stripe_events;
 pub mod streams;
+pub mod subscriptions;
 pub mod sweep;
 pub mod tasks;
 pub mod threads;
+pub mod topups;
 pub mod unknowns;
+pub mod velocity;
 pub mod wallets;
 pub mod withdrawals;
 

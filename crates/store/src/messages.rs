@@ -62,12 +62,14 @@ pub async fn lock_messages(
     ords: &[i64],
 ) -> Result<Vec<Message>> {
     let rows = Rows::of(ords.len()).int("ord", ords.iter().copied());
-    let text = "select m.ord, m.attempt, m.state, m.chunk_no, m.price, m.sid, m.code, m.rule, m.why
+    let text = "select {pack m.ord, m.attempt, m.state, m.chunk_no, m.price, m.sid, m.code, m.rule,
+                  m.why}
                 from {rows}
-                {lock message as m on m.account_id = $1 and m.stream_id = $2 and m.ord = r.ord}
-                order by m.ord";
-    let found: Vec<MessageRow> = tx.all_of(text, (account.0, stream.0), rows).await?;
-    found.into_iter().map(message_of).collect()
+                {lock message as m on m.account_id = $1 and m.stream_id = $2 and m.ord = r.ord}";
+    let found: Vec<MessageRow> = tx.packed_of(text, (account.0, stream.0), rows).await?;
+    let mut found = found.into_iter().map(message_of).collect::<Result<Vec<_>>>()?;
+    found.sort_unstable_by_key(|message| message.ord);
+    Ok(found)
 }
 
 /// Adds rows for texts taken up for the first time.
@@ -203,16 +205,21 @@ pub async fn insert_events(
         .int("price", events.iter().map(|event| event.price))
         .text("sid", events.iter().map(|event| event.sid.clone()))
         .text("detail", events.iter().map(|event| event.detail.clone()));
-    tx.many(
+    // The number of a ledger line is new with it, so what it moved cannot be kept already.
+    let all_new = events.iter().all(|event| event.seq > 0);
+    let text = if all_new {
+        "insert into message_event (account_id, stream_id, ord, attempt, kind, code, seq, price,
+           sid, detail, at)
+         select $1, $2, r.ord, r.attempt, r.kind, r.code, r.seq, r.price, r.sid, r.detail, $3
+         from {rows}"
+    } else {
         "insert into message_event (account_id, stream_id, ord, attempt, kind, code, seq, price,
            sid, detail, at)
          select $1, $2, r.ord, r.attempt, r.kind, r.code, r.seq, r.price, r.sid, r.detail, $3
          from {rows} where true
-         on conflict (account_id, stream_id, ord, attempt, kind, code, seq) do nothing",
-        (account.0, stream.0, now),
-        rows,
-    )
-    .await?;
+         on conflict (account_id, stream_id, ord, attempt, kind, code, seq) do nothing"
+    };
+    tx.many(text, (account.0, stream.0, now), rows).await?;
     Ok(())
 }
 
@@ -322,35 +329,52 @@ pub async fn change_tallies(
     stream: StreamId,
     change: &TallyChange,
 ) -> Result<()> {
-    let changes: Vec<(i64, i64, i64)> = change
+    let mut changes: Vec<(i64, i64, i64)> = change
         .0
         .iter()
         .filter(|(_, sums)| **sums != (0, 0))
         .map(|(state, (n, credits))| (state.code(), *n, *credits))
         .collect();
-    // The rows are made first: a negative change must not be judged as a row of its own.
-    let states = || changes.iter().map(|(state, ..)| *state);
+    let changed = add_to_tallies(tx, account, stream, &changes).await?;
+    if changed.len() == changes.len() {
+        return Ok(());
+    }
+    // The missing rows are made first: a negative change must not be judged as a row of its own.
+    changes.retain(|(state, ..)| !changed.contains(state));
     tx.many(
         "insert into tally (account_id, stream_id, state, n, credits)
          select $1, $2, r.state, 0, 0 from {rows} where true
          on conflict (account_id, stream_id, state) do nothing",
         (account.0, stream.0),
-        Rows::of(changes.len()).int("state", states()),
+        Rows::of(changes.len()).int("state", changes.iter().map(|(state, ..)| *state)),
     )
     .await?;
+    let changed = add_to_tallies(tx, account, stream, &changes).await?;
+    let found = u64::try_from(changed.len()).unwrap_or(u64::MAX);
+    expect_rows("change tallies", changes.len(), found)
+}
+
+/// Adds `(state, messages, credits)` to tallies that are there; answers which were.
+async fn add_to_tallies(
+    tx: &mut Tx,
+    account: AccountId,
+    stream: StreamId,
+    changes: &[(i64, i64, i64)],
+) -> Result<Vec<i64>> {
     let rows = Rows::of(changes.len())
-        .int("state", states())
+        .int("state", changes.iter().map(|(state, ..)| *state))
         .int("n", changes.iter().map(|(_, n, _)| *n))
         .int("credits", changes.iter().map(|(.., credits)| *credits));
-    let changed = tx
-        .many(
+    let changed: Vec<(i64,)> = tx
+        .all_of(
             "update tally set n = tally.n + r.n, credits = tally.credits + r.credits from {rows}
-             where tally.account_id = $1 and tally.stream_id = $2 and tally.state = r.state",
+             where tally.account_id = $1 and tally.stream_id = $2 and tally.state = r.state
+             returning tally.state",
             (account.0, stream.0),
             rows,
         )
         .await?;
-    expect_rows("change tallies", changes.len(), changed)
+    Ok(changed.into_iter().map(|(state,)| state).collect())
 }
 
 /// How many messages of a stream stand in each state.

@@ -1,5 +1,7 @@
 //! Recipients: the sealed list of a stream. Rows are never changed after they are written.
 
+use std::collections::BTreeSet;
+
 use domain::ids::{AccountId, ContactId, StreamId};
 use domain::instant::Instant;
 use domain::message::State;
@@ -110,7 +112,7 @@ pub async fn insert_recipients(
 type CandidateRow = (
     i64,
     String,
-    Option<Vec<u8>>,
+    Option<String>,
     Option<String>,
     String,
     i64,
@@ -129,7 +131,7 @@ type CandidateRow = (
 /// The columns of a [`CandidateRow`]: a row has sixteen at most, so two hold several words each.
 macro_rules! candidate_columns {
     () => {
-        "select t.ord, t.phone, t.contact_id, t.timezone, t.context, t.category, t.body,
+        "select {pack t.ord, t.phone, {hex t.contact_id}, t.timezone, t.context, t.category, t.body,
            t.segments, t.price, t.problem_rule, t.problem, t.send_at, t.not_after,
            cast(t.tries as text) || coalesce(' ' || t.retry_of, ''),
            cast(coalesce((select c.state from consent c
@@ -142,7 +144,7 @@ macro_rules! candidate_columns {
                  || coalesce(' ' || k.quiet_start || ' ' || k.quiet_end, '') from contact k
                where k.account_id = t.account_id and k.phone = t.phone), ''),
            (select w.why from withdrawal w where w.account_id = t.account_id
-             and w.stream_id = t.stream_id and w.ord = t.ord)"
+             and w.stream_id = t.stream_id and w.ord = t.ord)}"
     };
 }
 
@@ -159,7 +161,7 @@ fn candidate_of(row: CandidateRow) -> Result<Candidate> {
     let recipient = Recipient {
         ord,
         phone,
-        contact: contact.map(crate::contact_id).transpose()?,
+        contact: contact.filter(|id| !id.is_empty()).map(|id| contact_of(&id)).transpose()?,
         timezone,
         context,
         category: Category::from_code(category).ok_or_else(|| damaged("a category"))?,
@@ -188,6 +190,17 @@ fn candidate_of(row: CandidateRow) -> Result<Candidate> {
     })
 }
 
+fn contact_of(hex: &str) -> Result<ContactId> {
+    let number = u128::from_str_radix(hex, 16).map_err(|_| damaged("a contact's id"))?;
+    Ok(ContactId(number.to_be_bytes()))
+}
+
+fn in_order(rows: Vec<CandidateRow>) -> Result<Vec<Candidate>> {
+    let mut list = rows.into_iter().map(candidate_of).collect::<Result<Vec<_>>>()?;
+    list.sort_unstable_by_key(|one| one.recipient.ord);
+    Ok(list)
+}
+
 /// The next `limit` candidates after `position`, in order; `sender` is what they would leave from.
 pub async fn candidates_after(
     tx: &mut Tx,
@@ -198,17 +211,16 @@ pub async fn candidates_after(
     limit: i64,
 ) -> Result<Vec<Candidate>> {
     let rows: Vec<CandidateRow> = tx
-        .all(
+        .packed(
             concat!(
                 candidate_columns!(),
                 " from recipient t
-                 where t.account_id = $1 and t.stream_id = $2 and t.ord > $4 and t.ord <= $4 + $5
-                 order by t.ord"
+                 where t.account_id = $1 and t.stream_id = $2 and t.ord > $4 and t.ord <= $4 + $5"
             ),
             (account.0, stream.0, sender.to_owned(), position, limit),
         )
         .await?;
-    rows.into_iter().map(candidate_of).collect()
+    in_order(rows)
 }
 
 /// The candidates at these ordinals, in order; `sender` is what they would leave from.
@@ -220,18 +232,66 @@ pub async fn candidates_at(
     ords: &[i64],
 ) -> Result<Vec<Candidate>> {
     let rows: Vec<CandidateRow> = tx
-        .all_of(
+        .packed_of(
             concat!(
                 candidate_columns!(),
                 " from {rows}
-                 {join recipient as t on t.account_id = $1 and t.stream_id = $2 and t.ord = r.ord}
-                 order by t.ord"
+                 {join recipient as t on t.account_id = $1 and t.stream_id = $2 and t.ord = r.ord}"
             ),
             (account.0, stream.0, sender.to_owned()),
             Rows::of(ords.len()).int("ord", ords.iter().copied()),
         )
         .await?;
-    rows.into_iter().map(candidate_of).collect()
+    in_order(rows)
+}
+
+/// Words against texts that one look at the recent ones lists at most.
+const RECENT_STOPS_MAX: i64 = 1000;
+
+/// What came in of late that may keep texts from leaving.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecentStops {
+    /// Phones with an opt-out.
+    pub phones: BTreeSet<String>,
+    /// Positions of texts that were withdrawn.
+    pub ords: BTreeSet<i64>,
+}
+
+/// Opt-outs and withdrawals recorded at or after `since`: whichever text they are not about is not
+/// stopped by them. `None` when there are too many to list.
+pub async fn recent_stops(
+    tx: &mut Tx,
+    account: AccountId,
+    stream: StreamId,
+    sender: &str,
+    since: Instant,
+) -> Result<Option<RecentStops>> {
+    let rows: Vec<(String, i64)> = tx
+        .all(
+            "select e.phone, 0 from consent_event e
+             where e.account_id = $1 and e.state = 2 and e.at >= $4
+             union all
+             select o.phone, 0 from sender_opt_out o
+             where o.account_id = $1 and o.sender_address = $3 and o.since >= $4
+             union all
+             select '', w.ord from withdrawal w
+             where w.account_id = $1 and w.stream_id = $2 and w.at >= $4
+             limit $5",
+            (account.0, stream.0, sender.to_owned(), since.0, RECENT_STOPS_MAX + 1),
+        )
+        .await?;
+    if i64::try_from(rows.len()).unwrap_or(i64::MAX) > RECENT_STOPS_MAX {
+        return Ok(None);
+    }
+    let mut stops = RecentStops::default();
+    for (phone, ord) in rows {
+        if phone.is_empty() {
+            stops.ords.insert(ord);
+        } else {
+            stops.phones.insert(phone);
+        }
+    }
+    Ok(Some(stops))
 }
 
 /// Which of these texts may not leave any more although they were claimed: opted out since, or

@@ -7,6 +7,7 @@
 use domain::campaign::{PauseReason, State};
 use domain::ids::{AccountId, StreamId};
 
+use crate::accounts::is_open;
 use crate::damaged;
 use crate::db::{Error, Result, Tx, dialects, expect_rows};
 
@@ -71,6 +72,42 @@ pub async fn find_stream(tx: &mut Tx, account: AccountId, id: StreamId) -> Resul
     )
     .await?
     .map(stream_of)
+    .transpose()
+}
+
+/// What whoever sends from a stream must know from time to time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Where the stream stands.
+    pub state: State,
+    /// Why it is paused.
+    pub reason: Option<PauseReason>,
+    /// The installation is open.
+    pub installation_open: bool,
+    /// The account is active.
+    pub account_active: bool,
+}
+
+/// How a stream stands, and everything it depends on.
+pub async fn standing(tx: &mut Tx, account: AccountId, id: StreamId) -> Result<Option<Standing>> {
+    let text = concat!(
+        "select s.state, s.reason, ",
+        is_open!(),
+        ", cast(case when a.state = 'active' then 1 else 0 end as bigint)
+         from stream s
+         join account a on a.account_id = s.account_id
+         join installation i on i.id = 1
+         where s.account_id = $1 and s.stream_id = $2"
+    );
+    let row: Option<(i64, Option<i64>, i64, i64)> = tx.optional(text, (account.0, id.0)).await?;
+    row.map(|(state, reason, open, active)| {
+        Ok(Standing {
+            state: State::from_code(state).ok_or_else(|| damaged("the state of a stream"))?,
+            reason: reason.and_then(PauseReason::from_code),
+            installation_open: open == 1,
+            account_active: active == 1,
+        })
+    })
     .transpose()
 }
 

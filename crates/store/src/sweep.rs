@@ -2,10 +2,11 @@
 //! work itself is done account by account.
 
 use domain::campaign::State;
-use domain::ids::{AccountId, MessageId, SeriesId, StreamId};
+use domain::ids::{AccountId, AdjustmentId, MessageId, NoticeId, PurchaseId, SeriesId, StreamId};
 use domain::instant::Instant;
 use domain::message;
 
+use crate::adjustments::AdjustmentState;
 use crate::damaged;
 use crate::db::{Result, Tx};
 
@@ -275,4 +276,108 @@ pub async fn series_to_plan(
     rows.into_iter()
         .map(|(account, id)| Ok((AccountId(account), SeriesId(crate::uuid(id)?))))
         .collect()
+}
+
+/// Purchases that wait for Stripe or for a payer, and whose time to be looked at has come.
+pub async fn purchases_due(tx: &mut Tx, limit: i64) -> Result<Vec<(AccountId, PurchaseId)>> {
+    let now = tx.now().0;
+    let rows: Vec<(i64, Vec<u8>)> = tx
+        .all(
+            "select account_id, purchase_id from purchase
+             where state = 'pending' and next_at <= $1 order by next_at limit $2",
+            (now, limit),
+        )
+        .await?;
+    rows.into_iter()
+        .map(|(account, id)| Ok((AccountId(account), PurchaseId(crate::uuid(id)?))))
+        .collect()
+}
+
+/// Accounts that have fewer credits left than at which they buy more by themselves, and may.
+pub async fn accounts_to_top_up(tx: &mut Tx, limit: i64) -> Result<Vec<AccountId>> {
+    accounts_whose_time_came(
+        tx,
+        "select t.account_id from auto_topup t
+         join wallet w on w.account_id = t.account_id and w.available < t.threshold
+         join payer p on p.account_id = t.account_id and p.payment_method is not null
+         where t.enabled = 1 and t.halted is null and t.next_at <= $1
+           and not exists (select 1 from purchase u where u.account_id = t.account_id
+             and u.kind = 'auto' and u.state = 'pending')
+         order by t.next_at limit $2",
+        limit,
+    )
+    .await
+}
+
+/// Accounts whose subscription turns by itself now.
+pub async fn accounts_with_due_subscriptions(tx: &mut Tx, limit: i64) -> Result<Vec<AccountId>> {
+    let text = "select account_id from subscription
+                where next_at is not null and next_at <= $1 order by next_at limit $2";
+    accounts_whose_time_came(tx, text, limit).await
+}
+
+/// Accounts with credits that expire now.
+pub async fn accounts_with_due_lots(tx: &mut Tx, limit: i64) -> Result<Vec<AccountId>> {
+    accounts_whose_time_came(
+        tx,
+        "select distinct account_id from
+           (select account_id from lot where state = 'open' and look_at <= $1
+            order by look_at limit 10000) as d
+         limit $2",
+        limit,
+    )
+    .await
+}
+
+/// Whose an operator's movement of credits is.
+pub async fn account_of_adjustment(tx: &mut Tx, id: AdjustmentId) -> Result<Option<AccountId>> {
+    let text = "select account_id from adjustment where adjustment_id = $1";
+    let row: Option<(i64,)> = tx.optional(text, (id.0.to_vec(),)).await?;
+    Ok(row.map(|(account,)| AccountId(account)))
+}
+
+/// Operators' movements of credits after `after`, oldest first; all, or those in one state.
+pub async fn adjustments_after(
+    tx: &mut Tx,
+    state: Option<AdjustmentState>,
+    after: AdjustmentId,
+    limit: i64,
+) -> Result<Vec<(AccountId, AdjustmentId)>> {
+    let rows: Vec<(i64, Vec<u8>)> = tx
+        .all(
+            "select account_id, adjustment_id from adjustment
+             where adjustment_id > $1 and (state = $2 or $2 = '') order by adjustment_id limit $3",
+            (after.0.to_vec(), state.map_or("", AdjustmentState::as_str).to_owned(), limit),
+        )
+        .await?;
+    rows.into_iter()
+        .map(|(account, id)| Ok((AccountId(account), AdjustmentId(crate::uuid(id)?))))
+        .collect()
+}
+
+/// Notices that wait to be mailed now, the longest waiting first.
+pub async fn notices_to_mail(tx: &mut Tx, limit: i64) -> Result<Vec<(AccountId, NoticeId)>> {
+    let now = tx.now().0;
+    let rows: Vec<(i64, Vec<u8>)> = tx
+        .all(
+            "select account_id, notice_id from notice
+             where mail = 'due' and next_at <= $1 order by next_at limit $2",
+            (now, limit),
+        )
+        .await?;
+    rows.into_iter()
+        .map(|(account, id)| Ok((AccountId(account), NoticeId(crate::uuid(id)?))))
+        .collect()
+}
+
+/// Accounts with counts of texts from before this hour.
+pub async fn accounts_with_old_counts(
+    tx: &mut Tx,
+    hour: Instant,
+    limit: i64,
+) -> Result<Vec<AccountId>> {
+    let text = "select distinct account_id from
+                  (select account_id from velocity where hour < $1 order by hour limit 10000) as d
+                limit $2";
+    Ok(accounts_of(tx.all(text, (hour.0, limit)).await?))
 }

@@ -5,12 +5,13 @@
 //!
 //! [`campaign`] sends a campaign beside plain HTTP ([`raw`]), [`receipts`] has receipts come in at
 //! a fixed rate ([`load`]), [`lanes`] sends codes beside a campaign,
-//! [`reminders`] fires reminders among many. They stand on a [`stage`] of
+//! [`reminders`] fires reminders among many, [`life`] takes messages through the database. They stand on a [`stage`] of
 //! [`processes`] and open accounts in a [`shop`]; [`figures`] are what they print.
 
 pub mod campaign;
 mod figures;
 pub mod lanes;
+pub mod life;
 mod load;
 mod processes;
 mod raw;

@@ -12,7 +12,7 @@ const DATABASE: [&str; 2] = ["crates/store/src/db/", "crates/store/src/db.rs"];
 /// The layers of `crates/app/src`, from the outside down.
 const LAYERS: [&str; 4] = ["entry", "flow", "delivery", "finance"];
 /// Modules beside the layers that stand below them all. Every other one (the wiring) is above.
-const FOUNDATION: [&str; 2] = ["refusal", "seam"];
+const FOUNDATION: [&str; 3] = ["refusal", "seam", "sheet"];
 
 /// Crates whose place in the order is fixed, and the workspace's crates that each may use.
 const ALLOWED: [(&str, &[&str]); 5] = [

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use domain::instant::Instant;
 use domain::message::Receipt;
-use domain::rates::SenderKind;
+use domain::rates::{Price, SenderKind};
 use twilio::client::{ApiError, Client};
 use twilio::outcome::{FailureKind, NotSentReason, Outcome};
 use twilio::wire::{CreateMessage, ListFilter, MessageResource, Sender};
@@ -44,6 +44,17 @@ pub trait Carrier: Send + Sync {
 
     /// The newest texts it took: one page of its list.
     fn newest(&self) -> Search<'_, Vec<Listed>>;
+
+    /// A page of its own record, newest first: the first one, or the one behind `next`.
+    fn record<'a>(&'a self, next: Option<&'a str>) -> Search<'a, RecordPage> {
+        debug_assert!(next.is_none(), "there was one page");
+        Box::pin(async move {
+            let texts = self.list(None, Instant(0)).await?.texts;
+            let texts =
+                texts.into_iter().map(|text| Recorded { text, segments: None, price: None });
+            Ok(RecordPage { texts: texts.collect(), next: None })
+        })
+    }
 
     /// One text by the carrier's id; `None` when the carrier does not know it.
     fn fetch<'a>(&'a self, sid: &'a str) -> Search<'a, Option<Listed>>;
@@ -88,6 +99,26 @@ pub struct Listed {
     pub code: i64,
     /// When the carrier took it, to the second.
     pub created_at: Instant,
+}
+
+/// A text of a carrier's record, with what it took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// The text.
+    pub text: Listed,
+    /// Billed parts, once they are known.
+    pub segments: Option<u32>,
+    /// What was taken, once it is billed.
+    pub price: Option<Price>,
+}
+
+/// A page of a carrier's record.
+#[derive(Clone, Debug, Default)]
+pub struct RecordPage {
+    /// The texts, newest first.
+    pub texts: Vec<Recorded>,
+    /// Where the next page is.
+    pub next: Option<String>,
 }
 
 /// A trial account puts this before every text.
@@ -155,6 +186,19 @@ impl Carrier for Client {
         })
     }
 
+    fn record<'a>(&'a self, next: Option<&'a str>) -> Search<'a, RecordPage> {
+        Box::pin(async move {
+            let page = if let Some(next) = next {
+                self.next_page(next).await?
+            } else {
+                let filter = ListFilter { page_size: Some(PAGE_TEXTS), ..ListFilter::default() };
+                self.list_messages(&filter).await?
+            };
+            let texts = page.messages.iter().filter_map(recorded).collect();
+            Ok(RecordPage { texts, next: page.next_page_uri })
+        })
+    }
+
     fn fetch<'a>(&'a self, sid: &'a str) -> Search<'a, Option<Listed>> {
         Box::pin(async move {
             let Ok(sid) = sid.parse() else { return Ok(None) };
@@ -178,6 +222,16 @@ fn listed(one: &MessageResource) -> Option<Listed> {
         code: one.error_code.unwrap_or(0),
         created_at: one.created_at()?,
     })
+}
+
+fn recorded(one: &MessageResource) -> Option<Recorded> {
+    let taken = one.price.as_deref().and_then(Price::parse_decimal);
+    let price = taken.zip(one.price_unit.as_deref()).map(|(millionths, unit)| Price {
+        // What it takes is told as what it adds to our account: a negative number.
+        millionths: -millionths,
+        currency: unit.to_ascii_lowercase(),
+    });
+    Some(Recorded { text: listed(one)?, segments: one.segments(), price })
 }
 
 impl std::convert::From<ApiError> for Unanswered {

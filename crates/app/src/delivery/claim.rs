@@ -17,6 +17,7 @@ use domain::permit::{Category, Circumstances, Rule};
 use domain::quiet_hours::{self, QuietHours};
 use domain::rates::SenderKind;
 use domain::settings::Settings;
+use domain::subscriptions::Entitlement;
 use store::chunks::{self, Chunk};
 use store::messages::{self, Message, TallyChange};
 use store::recipients::{self, Candidate};
@@ -25,13 +26,19 @@ use store::{Error, Result, Tx, accounts, campaigns, rates, settings};
 
 use super::dispatch::Desk;
 use super::gate::{Gate, Permit, Verdict};
+use super::limits::{Limits, Scope};
 use super::orphans;
 use super::senders::{self, From};
 use super::stages;
 use crate::finance::credits::OpenWallet;
+use crate::finance::subscriptions;
 
 /// How long an unaffordable text of an endless stream waits before the gate is asked again.
 const UNFUNDED_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a single text that does not fit into the budget waits before the gate is asked again:
+/// the budget may be raised.
+const OVER_BUDGET_WAIT: Duration = Duration::from_secs(60);
 
 /// How long a text waits for a sender before the gate is asked again.
 const UNUSABLE_WAIT: Duration = Duration::from_secs(60);
@@ -134,7 +141,7 @@ pub async fn claim(
     let sender = setting.from.as_ref().map_or("", |from| &from.address);
     let mut batch = candidates(tx, account, &before, piece, (sender, limit)).await?;
     if domain::mutant!(M45) {
-        let rates = rates::rate_table(tx).await?;
+        let rates = rates::rates_of_kind(tx, SenderKind::ShortCode).await?;
         for (Candidate { recipient: one, .. }, message) in &mut batch.candidates {
             let segments = u32::try_from(one.segments).unwrap_or(0);
             one.price = rates.price(&one.phone, SenderKind::ShortCode, segments, tx.now());
@@ -146,17 +153,22 @@ pub async fn claim(
     }
     let mut wallet = OpenWallet::lock(tx, account).await?;
     let body = Arc::clone(&setting.body);
+    let (choices, zone) = (&setting.choices, &setting.home);
+    let plan_hourly = setting.entitlement.hourly;
+    let scope = Scope { account, stream, choices, plan_hourly, zone, dice: &*desk.dice };
+    // Behind the lock of the wallet, so that no other claim of the account counts the same texts.
+    let people = || batch.candidates.iter().map(|(candidate, _)| candidate);
+    let limits = Limits::load(tx, scope, wallet.books(), people()).await?;
     let mut gate = Gate::new(
         setting.around.clone(),
-        &setting.choices,
-        setting.home.clone(),
+        choices,
+        (zone.clone(), &setting.country),
         body,
-        wallet.available(),
+        (wallet.available(), limits),
         setting.quiet_hours,
     );
-    // Behind the lock of the wallet, so that no other claim of the account counts the same texts.
-    let people = batch.candidates.iter().map(|(candidate, _)| candidate);
-    gate.count_today(tx, account, people).await?;
+    gate.count_today(tx, account, people()).await?;
+    gate.find_twins(tx, (account, stream), people()).await?;
     let endless = setting.category.is_none();
     let mut judged = Judged::new(&before, endless, batch.piece);
     for (candidate, message) in batch.candidates {
@@ -164,7 +176,9 @@ pub async fn claim(
             break;
         }
     }
-    judged.write(tx, account, &before, &mut wallet, who, setting).await
+    let claim = judged.write(tx, account, &before, &mut wallet, who, setting.from.clone()).await?;
+    gate.into_limits().keep(tx).await?;
+    Ok(claim)
 }
 
 /// A list does not start on its way while nothing can leave: it waits, whole, and pauses when a
@@ -178,9 +192,13 @@ async fn standstill(
     if stream.is_endless() {
         return Ok(None);
     }
-    if setting.needs_mending {
-        let reason = Some(PauseReason::Sender);
-        let turned = stages::apply(tx, account, stream, Event::Pause, reason).await?;
+    let objection = if setting.entitlement.campaigns.is_err() {
+        Some(PauseReason::Subscription)
+    } else {
+        setting.needs_mending.then_some(PauseReason::Sender)
+    };
+    if objection.is_some() {
+        let turned = stages::apply(tx, account, stream, Event::Pause, objection).await?;
         return Ok(Some(turned.map_or(Claim::Nothing, |_| Claim::Decided)));
     }
     let waits = setting.around.sender_problem.is_some() || !setting.around.installation_open;
@@ -191,10 +209,13 @@ async fn standstill(
 struct Setting {
     /// The sender cannot send until somebody mends something.
     needs_mending: bool,
+    /// What the account's subscription allows.
+    entitlement: Entitlement,
     around: Circumstances,
     choices: Settings,
     quiet_hours: Option<QuietHours>,
     home: jiff::tz::TimeZone,
+    country: String,
     body: Arc<str>,
     from: Option<From>,
     category: Option<Category>,
@@ -217,11 +238,12 @@ async fn setting(tx: &mut Tx, account: AccountId, stream: &Stream, desk: &Desk) 
         Some(blocked) => blocked.map(|blocked| (blocked.until, blocked.reason)),
     };
     let category = campaign.as_ref().map(|campaign| campaign.category);
+    let entitlement = subscriptions::entitlement(tx, account).await?;
     let around = Circumstances {
         now: tx.now(),
         installation_open: accounts::installation_open(tx).await?,
         account_active: owner.active || domain::mutant!(M47),
-        subscription_valid: true,
+        subscription_problem: entitlement.sends.clone().err(),
         context_enabled: true,
         stream_running: true,
         sender_problem,
@@ -230,15 +252,26 @@ async fn setting(tx: &mut Tx, account: AccountId, stream: &Stream, desk: &Desk) 
         passes_quiet_hours: false,
         to_opted_out: false,
         recipient_daily_max: None,
-        account_limited_until: None,
+        account_limit: None,
     };
     let home = quiet_hours::zone(&owner.timezone)
         .map_err(|_| Error::Damaged(format!("the time zone {:?}", owner.timezone)))?;
     let body = campaign.and_then(|campaign| campaign.sealed_body).unwrap_or_default();
     let choices = settings::settings(tx, account).await?;
     let quiet_hours = owner.quiet_hours;
-    let body = body.into();
-    Ok(Setting { needs_mending, around, choices, quiet_hours, home, body, from, category })
+    let (body, country) = (body.into(), owner.country);
+    Ok(Setting {
+        needs_mending,
+        entitlement,
+        around,
+        choices,
+        quiet_hours,
+        home,
+        country,
+        body,
+        from,
+        category,
+    })
 }
 
 async fn candidates(
@@ -290,7 +323,8 @@ struct Judged {
     put_off: Vec<(i64, Instant)>,
     decided: Vec<i64>,
     tallies: TallyChange,
-    need: Option<i64>,
+    /// What the next text costs, and why it is not taken up.
+    need: Option<(i64, PauseReason)>,
 }
 
 impl Judged {
@@ -317,11 +351,18 @@ impl Judged {
                 let words = format!("costs {price}, more than the wallet holds");
                 Verdict::Defer(now + UNFUNDED_WAIT, Rule::Credits, words)
             }
+            Verdict::OverBudget(_, until, words) if self.endless => {
+                Verdict::Defer(until.min(now + OVER_BUDGET_WAIT), Rule::Budget, words)
+            }
             other => other,
         };
         let (state, why) = match verdict {
             Verdict::Unaffordable(price) => {
-                self.need = Some(price);
+                self.need = Some((price, PauseReason::Credits));
+                return false;
+            }
+            Verdict::OverBudget(price, ..) => {
+                self.need = Some((price, PauseReason::Budget));
                 return false;
             }
             Verdict::Send(permit) => {
@@ -356,7 +397,7 @@ impl Judged {
         before: &Stream,
         wallet: &mut OpenWallet,
         who: &Claimant,
-        setting: Setting,
+        from: Option<From>,
     ) -> Result<Claim> {
         let stream = before.id;
         match self.piece {
@@ -369,13 +410,13 @@ impl Judged {
         messages::defer(tx, account, stream, &self.put_off).await?;
         let mut after = *before;
         after.position = if domain::mutant!(M4) { before.position } else { self.position };
-        let claim = self.open_chunk(tx, account, before, wallet, who, setting).await?;
+        let claim = self.open_chunk(tx, account, before, wallet, who, from).await?;
         if matches!(claim, Claim::Chunk(_)) {
             after.next_chunk += 1;
         }
-        if let Some(need) = self.need {
+        if let Some((need, reason)) = self.need {
             after.state = after.state.after(Event::OutOfCredits).unwrap_or(after.state);
-            (after.reason, after.need) = (Some(PauseReason::Credits), need);
+            (after.reason, after.need) = (Some(reason), need);
         }
         streams::save_stream(tx, account, before, &after).await?;
         messages::change_tallies(tx, account, stream, &self.tallies).await?;
@@ -390,10 +431,10 @@ impl Judged {
         before: &Stream,
         wallet: &mut OpenWallet,
         who: &Claimant,
-        setting: Setting,
+        from: Option<From>,
     ) -> Result<Claim> {
         let permits = std::mem::take(&mut self.permits);
-        let Some(from) = setting.from.filter(|_| !permits.is_empty()) else {
+        let Some(from) = from.filter(|_| !permits.is_empty()) else {
             return Ok(if self.messages.is_empty() { Claim::Nothing } else { Claim::Decided });
         };
         let reserved: i64 = permits.iter().map(Permit::price).sum();

@@ -23,8 +23,9 @@ use domain::permit::Rule;
 use domain::seam::{Clock, Dice};
 use domain::token::Secret;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use store::{Db, Result, accounts, chunks, recipients, streams};
+use store::{Db, Result};
 
+use super::beat::{self, Ahead, Beat, Orders, Stop, Stopped};
 use super::bounds::Bounds;
 use super::carrier::{Outgoing, Witness};
 use super::claim::{Claimant, Claimed};
@@ -32,10 +33,9 @@ use super::conversations::Conversations;
 use super::gate::Permit;
 use super::outcomes;
 use super::pace::Paces;
-use super::record::{Report, record};
+use super::record::Report;
 use super::routes::{Blocked, Routes};
 use super::senders::From;
-use super::stages;
 use super::throttle::Throttles;
 use super::wire_log::{WireLog, WireLogs};
 
@@ -102,17 +102,6 @@ impl Desk {
     }
 }
 
-/// Why a run takes up no more texts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stop {
-    /// Paused, the process ends, the account was suspended: unsent texts wait.
-    TakeBack,
-    /// Canceled: unsent texts are canceled.
-    Cancel,
-    /// Another process owns the chunk: it decides on the unsent texts.
-    Fenced,
-}
-
 struct Run {
     desk: Arc<Desk>,
     account: AccountId,
@@ -155,41 +144,17 @@ impl Leash {
     }
 }
 
-struct Beat {
+/// A beat that was tried.
+struct Beaten {
     mark: usize,
     lease_until: Instant,
     reports: Vec<Report>,
     result: Result<Orders>,
 }
 
-/// What a beat learnt besides committing.
-#[derive(Default)]
-struct Orders {
-    fenced: bool,
-    stop: Option<Stop>,
-    stopped: Vec<(usize, Stopped)>,
-}
-
-/// What became known of a text between its claim and its turn.
-#[derive(Clone)]
-enum Stopped {
-    OptedOut,
-    Withdrawn(String),
-}
-
-impl Stopped {
-    fn report(self, permit: &Permit) -> Report {
-        let report = Report::new(permit.ord(), permit.attempt(), Fact::OptedOut);
-        match self {
-            Self::OptedOut => report.because(Rule::OptOut, "opted out before it left"),
-            Self::Withdrawn(why) => report.because(Rule::Withdrawn, why),
-        }
-    }
-}
-
 /// A text of the chunk, by its index, on its way to the carrier.
 type Sending = Pin<Box<dyn Future<Output = (usize, Report)> + Send>>;
-type Beating = Pin<Box<dyn Future<Output = Beat> + Send>>;
+type Beating = Pin<Box<dyn Future<Output = Beaten> + Send>>;
 
 /// Sends a claimed chunk to its end. `log` was begun before the claim was committed.
 pub async fn dispatch(
@@ -322,40 +287,42 @@ impl Run {
         let from = self.claimed.from.clone();
         let permits = &self.claimed.permits;
         // Those that were begun may still wait for their turn.
-        let ahead: Vec<(usize, i64)> = (0..mark)
+        let ahead: Vec<Ahead> = (0..mark)
             .filter(|index| !self.ended[*index] && !permits[*index].is_to_opted_out())
-            .map(|index| (index, permits[index].ord()))
+            .map(|index| Ahead {
+                index,
+                ord: permits[index].ord(),
+                phone: permits[index].phone().to_owned(),
+            })
             .collect();
         Box::pin(async move {
             // Counted from before the commit, so that the owner's own idea of its lease is shorter.
             let lease_until = desk.clock.now() + desk.claimant.lease;
+            let told = Beat {
+                account,
+                stream,
+                chunk: &chunk,
+                from: &from,
+                reports: &reports,
+                mark,
+                lease_until,
+                ahead: &ahead,
+            };
             let commit = async {
                 let mut tx = desk.db.begin().await?;
-                record(&mut tx, account, stream, &reports).await?;
-                let wanted = i64::try_from(mark).unwrap_or(i64::MAX);
-                let ours =
-                    chunks::advance_mark(&mut tx, account, stream, &chunk, wanted, lease_until)
-                        .await?;
-                let mut orders = standing_orders(&mut tx, account, stream).await?;
-                orders.fenced = !ours;
+                let orders = told.write(&mut tx, &desk).await?;
                 if domain::mutant!(M6) && orders.fenced {
                     return Ok(orders);
                 }
-                let blocked = desk.routes.blocked(&from, tx.now());
-                if blocked.is_some_and(|blocked| !is_short(&blocked, tx.now())) {
-                    orders.stop = orders.stop.or(Some(Stop::TakeBack));
-                }
-                orders.stopped =
-                    stopped_since(&mut tx, (account, stream), &from.address, &ahead).await?;
                 tx.commit().await?;
                 Ok(orders)
             };
             let result = commit.await;
-            Beat { mark, lease_until, reports, result }
+            Beaten { mark, lease_until, reports, result }
         })
     }
 
-    async fn hear(&mut self, beat: Beat) {
+    async fn hear(&mut self, beat: Beaten) {
         match beat.result {
             Ok(orders) => {
                 self.mark = beat.mark;
@@ -486,63 +453,15 @@ impl Run {
     }
 
     async fn close(&self) -> Result<()> {
-        let mut tx = self.desk.db.begin().await?;
-        record(&mut tx, self.account, self.stream, &self.reports).await?;
-        if self.stop != Some(Stop::Fenced) {
-            chunks::close_chunk(&mut tx, self.account, self.stream, &self.claimed.chunk).await?;
-        }
-        tx.commit().await?;
-        // In its own transaction, because it takes the stream's lock, which comes first.
-        let mut tx = self.desk.db.begin().await?;
-        stages::advance(&mut tx, self.account, self.stream).await?;
-        tx.commit().await
+        let owned = (self.stop != Some(Stop::Fenced)).then_some(&self.claimed.chunk);
+        beat::close(&self.desk, (self.account, self.stream), owned, &self.reports).await
     }
-}
-
-async fn standing_orders(
-    tx: &mut store::Tx,
-    account: AccountId,
-    stream: StreamId,
-) -> Result<Orders> {
-    use domain::campaign::State;
-    let found = streams::find_stream(tx, account, stream).await?;
-    let open = accounts::installation_open(tx).await?;
-    let active = accounts::account(tx, account).await?.active;
-    let stop = match found.map(|stream| stream.state) {
-        Some(State::Canceling | State::Canceled) => Some(Stop::Cancel),
-        Some(State::Running | State::Draining) if open && active => None,
-        // Out of credits pauses what is not taken up yet; this chunk is paid.
-        Some(State::Pausing)
-            if found.and_then(|stream| stream.reason)
-                == Some(domain::campaign::PauseReason::Credits) =>
-        {
-            None
-        }
-        _ => Some(Stop::TakeBack),
-    };
-    Ok(Orders { stop, ..Orders::default() })
-}
-
-async fn stopped_since(
-    tx: &mut store::Tx,
-    (account, stream): (AccountId, StreamId),
-    sender: &str,
-    ahead: &[(usize, i64)],
-) -> Result<Vec<(usize, Stopped)>> {
-    let ords: Vec<i64> = ahead.iter().map(|(_, ord)| *ord).collect();
-    let found = recipients::stopped_since(tx, account, stream, sender, &ords).await?;
-    let index_of =
-        |ord: i64| ahead.iter().find(|(_, other)| *other == ord).map(|(index, _)| *index);
-    let stopped = found.into_iter().filter_map(|(ord, why)| {
-        Some((index_of(ord)?, why.map_or(Stopped::OptedOut, Stopped::Withdrawn)))
-    });
-    Ok(stopped.collect())
 }
 
 /// A pause that is not worth giving a text back for.
 const SHORT_PAUSE: Duration = Duration::from_secs(2);
 
-fn is_short(blocked: &Blocked, now: Instant) -> bool {
+pub(super) fn is_short(blocked: &Blocked, now: Instant) -> bool {
     !blocked.held && blocked.until.since(now) <= SHORT_PAUSE
 }
 

@@ -3,19 +3,26 @@
 //! The rules are in `domain::permit`; here each candidate's facts meet them, inside the
 //! transaction that reserves the credits, so that nothing decided earlier is trusted.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use domain::contexts;
-use domain::ids::AccountId;
+use domain::ids::{AccountId, StreamId};
 use domain::instant::Instant;
 use domain::permit::{Category, Circumstances, Consent, Decision, Facts, Rule, decide};
+use domain::phone::Countries;
 use domain::quiet_hours::QuietHours;
 use domain::settings::Settings;
 use domain::windows::{self, SendingHours};
 use jiff::tz::TimeZone;
-use store::recipients::{self, Candidate};
-use store::{Result, Tx};
+use store::recipients::{self, Candidate, Recipient};
+use store::{Result, Tx, in_flight};
+
+use super::limits::Limits;
+
+/// How long ago a text may have been asked for to be taken for the twin of another one.
+const TWINS_FOR: Duration = Duration::from_secs(24 * 3600);
 
 /// Leave to send one text once. Only [`pass`] makes one.
 #[derive(Clone, Debug)]
@@ -76,6 +83,8 @@ pub enum Verdict {
     Refuse(Rule, String),
     /// The funds cannot pay its price.
     Unaffordable(i64),
+    /// The budget has no room for its price: until when at most, and why in words.
+    OverBudget(i64, Instant, String),
 }
 
 /// What decides when a recipient may be texted.
@@ -99,22 +108,69 @@ pub struct Gate<'a> {
     /// Texts to each phone since midnight, where the account limits them.
     today: HashMap<String, u32>,
     funds: i64,
+    /// Single texts that say what another one to the same phone says that is on its way; `None`
+    /// for the texts of a list.
+    twins: Option<BTreeSet<i64>>,
+    /// What the single texts of this batch that leave say to whom.
+    leaving: HashSet<(String, String)>,
+    countries: Countries,
+    limits: Limits<'a>,
 }
 
 impl<'a> Gate<'a> {
     /// A gate for texts under these circumstances, of an account with these choices. `home` is the
-    /// zone of recipients of whom nothing tells another, `body` the text of those that have none of
-    /// their own, `funds` the credits there are, `quiet_hours` the account's nights.
+    /// zone of recipients of whom nothing tells another and `country` the account's own, `body` the
+    /// text of those that have none of their own, `funds` the credits there are, `quiet_hours` the
+    /// account's nights.
     pub fn new(
         around: Circumstances,
         choices: &'a Settings,
-        home: TimeZone,
+        (home, country): (TimeZone, &str),
         body: Arc<str>,
-        funds: i64,
+        (funds, limits): (i64, Limits<'a>),
         quiet_hours: Option<QuietHours>,
     ) -> Self {
-        let (hours, today) = (HashMap::new(), HashMap::new());
-        Self { around, choices, home, body, quiet_hours, hours, today, funds }
+        Self {
+            around,
+            choices,
+            home,
+            body,
+            quiet_hours,
+            hours: HashMap::new(),
+            today: HashMap::new(),
+            funds,
+            twins: None,
+            leaving: HashSet::new(),
+            countries: Countries::new(choices.countries(country)),
+            limits,
+        }
+    }
+
+    /// Finds the single texts of a batch that say what another one to the same phone says that is
+    /// on its way. The texts of a list need no such look: it has every phone once.
+    pub async fn find_twins(
+        &mut self,
+        tx: &mut Tx,
+        (account, stream): (AccountId, StreamId),
+        batch: impl Iterator<Item = &Candidate>,
+    ) -> Result<()> {
+        if !stream.is_endless() {
+            return Ok(());
+        }
+        let texts: Vec<(i64, &str, &str)> = batch
+            .filter_map(|one| {
+                let text = &one.recipient;
+                Some((text.ord, text.phone.as_str(), text.body.as_deref()?))
+            })
+            .collect();
+        let since = self.around.now - TWINS_FOR;
+        self.twins = Some(in_flight::with_twins(tx, account, stream, since, &texts).await?);
+        Ok(())
+    }
+
+    /// What was counted against the account's limits, to be kept.
+    pub fn into_limits(self) -> Limits<'a> {
+        self.limits
     }
 
     /// Decides on one candidate, which would be its `attempt`-th attempt.
@@ -132,14 +188,29 @@ impl<'a> Gate<'a> {
         around.context_enabled = context.is_none_or(|context| self.choices.sends(context));
         let counts = context.is_none_or(contexts::Context::counts_in_a_day);
         around.recipient_daily_max = self.choices.recipient_daily_max.filter(|_| counts);
+        let objection = self.limits.objection(candidate);
+        around.account_limit =
+            objection.as_ref().map(|objection| (objection.until, objection.words.clone()));
         let decision = decide(around, &facts);
         around.needs_opt_in = needs_opt_in;
         match decision {
-            Decision::Defer { until, rule, inputs } => Verdict::Defer(until, rule, inputs),
+            Decision::Defer { until, rule, inputs } => {
+                if let Some(objection) = objection.filter(|_| rule == Rule::AccountLimit) {
+                    self.limits.sound(candidate, objection);
+                }
+                Verdict::Defer(until, rule, inputs)
+            }
             Decision::Refuse { rule, inputs } => Verdict::Refuse(rule, inputs),
             Decision::Send if one.price > self.funds => Verdict::Unaffordable(one.price),
             Decision::Send => {
+                if let Some((until, words)) = self.limits.over_budget(one.price) {
+                    return Verdict::OverBudget(one.price, until, words);
+                }
                 self.funds -= one.price;
+                self.limits.take(candidate, attempt);
+                if let Some(body) = one.body.as_ref().filter(|_| self.twins.is_some()) {
+                    self.leaving.insert((one.phone.clone(), body.clone()));
+                }
                 if self.choices.recipient_daily_max.is_some() {
                     *self.today.entry(one.phone.clone()).or_default() += 1;
                 }
@@ -164,7 +235,8 @@ impl<'a> Gate<'a> {
         };
         Facts {
             text_problem: problem_of(Rule::Template),
-            number_problem: problem_of(Rule::Number),
+            number_problem: problem_of(Rule::Number)
+                .or_else(|| self.countries.objection(&one.phone).map(|why| why.to_string())),
             withdrawn: candidate.withdrawn.clone(),
             blocked: candidate.blocked,
             consent: match candidate.consent {
@@ -177,8 +249,15 @@ impl<'a> Gate<'a> {
             not_after: one.not_after,
             hours: self.hours(candidate),
             texts_today: self.today.get(&one.phone).copied().unwrap_or(0),
-            identical_in_flight: false,
+            identical_in_flight: self.has_twin(one),
         }
+    }
+
+    /// Whether the same words are on their way to the same phone.
+    fn has_twin(&self, one: &Recipient) -> bool {
+        let Some(twins) = &self.twins else { return false };
+        let leaves = |body: &String| self.leaving.contains(&(one.phone.clone(), body.clone()));
+        twins.contains(&one.ord) || one.body.as_ref().is_some_and(leaves)
     }
 
     /// Counts what the recipients of a batch got since their midnights, if the account limits that.

@@ -1,12 +1,13 @@
 //! How a text leaves and what comes back.
 //!
 //! A text's way: [`claim`] takes up a piece of a stream, asks the [`gate`] and reserves credits in
-//! one transaction; [`dispatch`] commits how far it may go before it writes to the wire, calls the
-//! [`carrier`], and has the outcome recorded by [`record`], the one place where facts change
-//! messages and money. [`receipts`] brings the carrier's later news to the same place.
+//! one transaction; [`dispatch`] commits how far it may go (a [`beat`]) before it writes to the
+//! wire, calls the [`carrier`], and has the outcome recorded by [`record`], the one place where
+//! facts change messages and money. [`receipts`] brings the carrier's later news to the same place.
 //! [`takeover`] picks up what a dead process left. [`stages`] moves a stream from state to state;
 //! [`worker`] keeps it all going.
 
+pub mod beat;
 pub mod bounds;
 pub mod carrier;
 pub mod claim;
@@ -14,6 +15,7 @@ pub mod conversations;
 pub mod dispatch;
 pub mod gate;
 pub mod integrity;
+pub mod limits;
 pub mod orphans;
 pub mod outcomes;
 pub mod pace;

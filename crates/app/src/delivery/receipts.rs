@@ -120,7 +120,7 @@ pub(super) async fn keep(desk: &Desk, place: Place, reports: &[Report]) -> Resul
         redelivery::send_again(&mut tx, account, before, &recorded.failed).await?;
     }
     // A receipt that decides the last unknown text may complete a campaign that drains.
-    let drains = recorded.turned > 0
+    let drains = recorded.decided > 0
         && store::streams::find_stream(&mut tx, account, stream)
             .await?
             .is_some_and(|stream| stream.state == domain::campaign::State::Draining);

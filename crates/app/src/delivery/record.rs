@@ -84,8 +84,8 @@ impl Report {
 /// What recording changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recorded {
-    /// Messages that turned to another state.
-    pub turned: usize,
+    /// Messages that wait for nothing any more, and did before.
+    pub decided: usize,
     /// Messages that turned out to have left after their credits had been released.
     pub late: usize,
     /// Messages whose delivery failed just now: position and the carrier's code.
@@ -106,7 +106,7 @@ struct Turns {
     adopted: Vec<(i64, String, String)>,
     failed: Vec<(i64, i64)>,
     tallies: TallyChange,
-    turned: usize,
+    decided: usize,
 }
 
 struct Turn {
@@ -122,6 +122,17 @@ pub async fn record(
     stream: StreamId,
     reports: &[Report],
 ) -> Result<Recorded> {
+    record_states(tx, account, stream, reports).await?.record_money(tx).await
+}
+
+/// The first half of [`record`]: messages and chunks. What else a transaction has to do with chunks
+/// is done between the halves, because all of an account waits for whoever holds its wallet.
+pub async fn record_states(
+    tx: &mut Tx,
+    account: AccountId,
+    stream: StreamId,
+    reports: &[Report],
+) -> Result<HalfRecorded> {
     let mut ords: Vec<i64> = reports.iter().map(|report| report.ord).collect();
     ords.sort_unstable();
     ords.dedup();
@@ -134,7 +145,24 @@ pub async fn record(
             turns.take(message, report);
         }
     }
-    turns.write(tx, account, stream).await
+    turns.write_states(tx, account, stream).await?;
+    Ok(HalfRecorded { account, stream, turns })
+}
+
+/// States are recorded, their money is still to be moved.
+#[must_use = "the money is not moved yet"]
+pub struct HalfRecorded {
+    account: AccountId,
+    stream: StreamId,
+    turns: Turns,
+}
+
+impl HalfRecorded {
+    /// The second half of [`record`]: money, evidence and tallies.
+    pub async fn record_money(self, tx: &mut Tx) -> Result<Recorded> {
+        let Self { account, stream, turns } = self;
+        turns.write_money(tx, account, stream).await
+    }
 }
 
 impl Turns {
@@ -159,7 +187,7 @@ impl Turns {
             touched = true;
         }
         if step.state != before {
-            self.turned += 1;
+            self.decided += usize::from(waits(before) && !waits(step.state));
             self.tallies.turn(before, step.state, message.price);
             message.state = step.state;
             message.code = report.code;
@@ -205,13 +233,13 @@ impl Turns {
         }
     }
 
-    async fn write(
-        mut self,
+    async fn write_states(
+        &mut self,
         tx: &mut Tx,
         account: AccountId,
         stream: StreamId,
-    ) -> Result<Recorded> {
-        let changed: Vec<Message> = self.changed.values().cloned().collect();
+    ) -> Result<()> {
+        let changed: Vec<Message> = std::mem::take(&mut self.changed).into_values().collect();
         messages::save_messages(tx, account, stream, &changed).await?;
         let put_off: Vec<(i64, Instant)> =
             self.deferred.iter().filter_map(|(ord, at)| at.map(|at| (*ord, at))).collect();
@@ -221,9 +249,17 @@ impl Turns {
         messages::undefer(tx, account, stream, &taken_off).await?;
         let decided: Vec<(i64, i64)> = std::mem::take(&mut self.per_chunk).into_iter().collect();
         chunks::reduce_open(tx, account, stream, &decided).await?;
-        self.write_search(tx, account, stream).await?;
+        self.write_search(tx, account, stream).await
+    }
+
+    async fn write_money(
+        mut self,
+        tx: &mut Tx,
+        account: AccountId,
+        stream: StreamId,
+    ) -> Result<Recorded> {
         let failed = std::mem::take(&mut self.failed);
-        let recorded = Recorded { turned: self.turned, late: self.late.len(), failed };
+        let recorded = Recorded { decided: self.decided, late: self.late.len(), failed };
         self.move_money(tx, account, stream).await?;
         messages::insert_events(tx, account, stream, &self.evidence).await?;
         messages::change_tallies(tx, account, stream, &self.tallies).await?;
@@ -311,6 +347,11 @@ impl Turns {
             detail: turn.message.why.clone(),
         }));
     }
+}
+
+/// It waits for a time, for the wire or for proof.
+const fn waits(state: State) -> bool {
+    state.is_open() || matches!(state, State::Deferred)
 }
 
 /// The carrier's own codes for a recipient who said no to it.

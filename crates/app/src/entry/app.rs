@@ -18,6 +18,8 @@ use tokio::task::JoinHandle;
 use twilio::sandbox::{self, Sandbox};
 
 use super::carriers::{self, installation_sender, sandbox_record, start_sandbox};
+use super::mail;
+use super::payments::{Ground, Wired, install_packs, wire};
 use super::settings::Settings;
 use crate::delivery::carrier::Witness;
 use crate::delivery::claim::Claimant;
@@ -30,13 +32,18 @@ use crate::delivery::senders::From;
 use crate::delivery::throttle::Throttles;
 use crate::delivery::wire_log::WireLogs;
 use crate::delivery::{orphans, watchman, worker};
+use crate::finance::payments::Payments;
 use crate::flow::inbound::{self, Inbox, Reception};
 use crate::flow::messages::{self, Intakes};
+use crate::flow::notices::{self, Mailer};
 use crate::flow::timer;
 
 const CHUNK_TEXTS_MAX: i64 = 1000;
 const WINDOW_MAX: usize = 250;
 const TIMER_LOOK: Duration = Duration::from_millis(250);
+/// Payments are looked at when they are called, and so often besides.
+const PAYMENTS_LOOK: Duration = Duration::from_secs(1);
+const MAIL_LOOK: Duration = Duration::from_secs(2);
 
 /// The running application, shared by all its entries.
 pub struct App {
@@ -62,6 +69,12 @@ pub struct App {
     pub public_url: String,
     /// Takes texts in that come from outside.
     pub inbox: Inbox,
+    /// Takes money.
+    pub payments: Arc<Payments>,
+    /// The Stripe inside this process, if no other one is set.
+    pub stripe_sandbox: Option<stripe::sandbox::Sandbox>,
+    /// Takes mail about notices.
+    pub mailer: Arc<dyn Mailer>,
     /// One of these signs each of the carriers' webhooks.
     pub carrier_tokens: Vec<SecretString>,
     /// The carrier inside this process, if no other one is set.
@@ -80,6 +93,8 @@ impl App {
         knobs: sandbox::Knobs,
     ) -> anyhow::Result<Arc<Self>> {
         install_contexts(&settings)?;
+        install_plans(&settings)?;
+        install_packs(&settings)?;
         let db = Db::open(&Options::new(&settings.database_url), Arc::clone(&clock)).await?;
         let lock = lock_database(&db)?;
         let secret = installation_secret(&db, &*dice).await?;
@@ -126,6 +141,18 @@ impl App {
             stopping: AtomicBool::new(false),
         });
         let call = Arc::new(Notify::new());
+        let ground = Ground {
+            settings: &settings,
+            db: &db,
+            state_dir: &state_dir(&settings, &db),
+            clock: &clock,
+            dice: &dice,
+            secret: &secret,
+            public_url: &public_url,
+            funded: &call,
+        };
+        let here = format!("http://{}", listener.local_addr()?);
+        let Wired { payments, sandbox: stripe_sandbox } = wire(ground, &here).await?;
         let reception = Reception {
             db: db.clone(),
             dice: Arc::clone(&dice),
@@ -136,6 +163,9 @@ impl App {
             receipts: receipts::start(Arc::clone(&desk)),
             intakes: messages::start_intakes(db.clone()),
             inbox: inbound::start(reception, Arc::clone(&call)),
+            payments,
+            stripe_sandbox,
+            mailer: mail::mailer(settings.mail.as_ref())?,
             call,
             carrier_tokens: carriers::webhook_tokens(&settings, &twilio),
             settings,
@@ -176,8 +206,32 @@ impl App {
             }),
             tokio::spawn(watchman::run(desk, call)),
             tokio::spawn(Arc::clone(self).run_timer()),
+            tokio::spawn(Arc::clone(self).run_mail()),
+            tokio::spawn(Arc::clone(self).run_payments()),
         ];
         Workers { app: Arc::clone(self), tasks }
+    }
+
+    async fn run_payments(self: Arc<Self>) {
+        while !self.desk.stopping.load(Ordering::Relaxed) {
+            if let Err(error) = self.payments.look().await {
+                tracing::error!(component = "payments", %error, "will be tried again");
+            }
+            tokio::select! {
+                () = self.payments.call.notified() => {}
+                () = tokio::time::sleep(PAYMENTS_LOOK) => {}
+            }
+        }
+    }
+
+    async fn run_mail(self: Arc<Self>) {
+        while !self.desk.stopping.load(Ordering::Relaxed) {
+            let posted = notices::mail_due(&self.db, &*self.mailer, &self.public_url).await;
+            if let Err(error) = posted {
+                tracing::error!(component = "mail", %error, "will be tried again");
+            }
+            tokio::time::sleep(MAIL_LOOK).await;
+        }
     }
 
     async fn run_timer(self: Arc<Self>) {
@@ -224,6 +278,14 @@ fn install_contexts(settings: &Settings) -> anyhow::Result<()> {
     let csv = std::fs::read_to_string(file)
         .with_context(|| format!("LEDGERLINE_CONTEXTS_FILE: {} cannot be read", file.display()))?;
     domain::contexts::install(&csv).context("LEDGERLINE_CONTEXTS_FILE")
+}
+
+/// Takes the installation's own plans instead of the built-in ones.
+pub fn install_plans(settings: &Settings) -> anyhow::Result<()> {
+    let Some(file) = &settings.plans_file else { return Ok(()) };
+    let csv = std::fs::read_to_string(file)
+        .with_context(|| format!("LEDGERLINE_PLANS_FILE: {} cannot be read", file.display()))?;
+    domain::plans::install(&csv).context("LEDGERLINE_PLANS_FILE")
 }
 
 /// The installation's secret, made at its first start.

@@ -9,9 +9,12 @@ use std::time::Duration;
 use domain::lanes::Lane;
 use figment::Figment;
 use figment::providers::{Format, Serialized, Toml};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
+use super::mail::MailSettings;
+use super::operators::Operators;
+use super::payment_settings::{PaymentSettings, STRIPE};
 use crate::delivery::bounds::Bounds;
 
 /// What the settings say.
@@ -30,6 +33,14 @@ pub struct Settings {
     pub state_dir: Option<PathBuf>,
     /// `LEDGERLINE_CONTEXTS_FILE`: reasons for texting that this installation adds, as CSV.
     pub contexts_file: Option<PathBuf>,
+    /// `LEDGERLINE_PLANS_FILE`: the plans that accounts may subscribe to, as CSV.
+    pub plans_file: Option<PathBuf>,
+    /// `LEDGERLINE_OPERATORS` and `LEDGERLINE_TWO_PERSON_ABOVE`.
+    pub operators: Operators,
+    /// `LEDGERLINE_SMTP_URL` and `LEDGERLINE_MAIL_FROM`: without them mail goes to the log.
+    pub mail: Option<MailSettings>,
+    /// `STRIPE_…` and `LEDGERLINE_PACKS_FILE`: how money is taken.
+    pub payments: PaymentSettings,
     /// `LEDGERLINE_SEGMENTS_PER_SECOND`: the pace of the sender of accounts that have none.
     pub segments_per_second: Option<u32>,
     /// How long things may take.
@@ -95,6 +106,15 @@ struct Raw {
     operator_key: Option<String>,
     state_dir: Option<PathBuf>,
     contexts_file: Option<PathBuf>,
+    plans_file: Option<PathBuf>,
+    operators: Option<String>,
+    two_person_above: Option<NumberOrText>,
+    smtp_url: Option<String>,
+    mail_from: Option<String>,
+    packs_file: Option<PathBuf>,
+    stripe_secret_key: Option<String>,
+    stripe_webhook_secret: Option<String>,
+    stripe_api_base: Option<String>,
     segments_per_second: Option<NumberOrText>,
     lease_seconds: Option<NumberOrText>,
     transit_seconds: Option<NumberOrText>,
@@ -113,6 +133,15 @@ struct Raw {
 enum NumberOrText {
     Number(u32),
     Text(String),
+}
+
+impl std::fmt::Display for NumberOrText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(number) => number.fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
 }
 
 impl NumberOrText {
@@ -134,6 +163,15 @@ impl Default for Raw {
             operator_key: None,
             state_dir: None,
             contexts_file: None,
+            plans_file: None,
+            operators: None,
+            two_person_above: None,
+            smtp_url: None,
+            mail_from: None,
+            packs_file: None,
+            stripe_secret_key: None,
+            stripe_webhook_secret: None,
+            stripe_api_base: None,
             segments_per_second: None,
             lease_seconds: None,
             transit_seconds: None,
@@ -146,13 +184,19 @@ impl Default for Raw {
     }
 }
 
-const LEDGERLINE: [&str; 12] = [
+const LEDGERLINE: [&str; 18] = [
     "database_url",
     "bind",
     "public_url",
     "operator_key",
     "state_dir",
     "contexts_file",
+    "plans_file",
+    "operators",
+    "two_person_above",
+    "smtp_url",
+    "mail_from",
+    "packs_file",
     "segments_per_second",
     "lease_seconds",
     "transit_seconds",
@@ -189,7 +233,9 @@ impl Settings {
         }
         // Taken as texts: guessing types would read a phone number as a number.
         let own = LEDGERLINE.iter().map(|name| ("LEDGERLINE_", (*name).to_owned()));
-        for (prefix, name) in own.chain(twilio_names().map(|name| ("", name))) {
+        let stripe = STRIPE.iter().map(|name| ("", (*name).to_owned()));
+        let carriers = twilio_names().map(|name| ("", name));
+        for (prefix, name) in own.chain(carriers).chain(stripe) {
             let variable = format!("{prefix}{}", name.to_ascii_uppercase());
             if let Ok(value) = std::env::var(&variable) {
                 figment = figment.merge(Serialized::default(&name, value));
@@ -199,7 +245,7 @@ impl Settings {
             let path = error.path.join(".");
             let name = match path.as_str() {
                 "" => "the configuration file".to_owned(),
-                path if path.starts_with("twilio") => path.to_ascii_uppercase(),
+                path if path.starts_with("twilio") || path.starts_with("stripe") => path.to_ascii_uppercase(),
                 path => format!("LEDGERLINE_{}", path.to_ascii_uppercase()),
             };
             bad(&name, error.kind.to_string())
@@ -216,6 +262,10 @@ impl Settings {
             operator_key: None,
             state_dir: None,
             contexts_file: None,
+            plans_file: None,
+            operators: Operators::default(),
+            mail: None,
+            payments: PaymentSettings::default(),
             segments_per_second: None,
             bounds: Bounds::default(),
             poll_after: POLL_AFTER,
@@ -241,6 +291,10 @@ impl Raw {
         if let Some(name) = self.twilio.keys().find(|name| !twilio_names().any(|n| n == **name)) {
             return Err(bad(name, "there is no such setting"));
         }
+        let above = self.two_person_above.as_ref().map(ToString::to_string);
+        let above = filled(above);
+        let operators =
+            Operators::read(self.operators.as_deref(), above.as_deref(), operator_key.as_deref())?;
         let count = |name: &str, set: &Option<NumberOrText>| {
             let problem = "write a whole number from 1 up";
             set.as_ref().map(|n| n.number().ok_or_else(|| bad(name, problem))).transpose()
@@ -261,6 +315,15 @@ impl Raw {
             operator_key: operator_key.map(SecretString::from),
             state_dir: self.state_dir,
             contexts_file: self.contexts_file,
+            plans_file: self.plans_file,
+            operators,
+            mail: MailSettings::checked(self.smtp_url, self.mail_from)?,
+            payments: PaymentSettings::checked(
+                self.stripe_secret_key.as_deref(),
+                self.stripe_webhook_secret.as_deref(),
+                self.stripe_api_base.as_deref(),
+                self.packs_file,
+            )?,
         })
     }
 
@@ -349,7 +412,8 @@ fn twilio(all: &BTreeMap<String, String>, prefix: &str) -> Result<Option<Twilio>
     }))
 }
 
-fn base_url(name: &str, text: &str) -> Result<String, SettingError> {
+/// Reads an address without a slash at its end.
+pub(super) fn base_url(name: &str, text: &str) -> Result<String, SettingError> {
     let text = text.trim().trim_end_matches('/');
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
     if rest.is_none_or(|rest| rest.is_empty() || rest.contains(['?', '#', ' '])) {
@@ -376,15 +440,6 @@ fn checked_number(name: &str, text: &str) -> Result<String, SettingError> {
         return Ok(text);
     }
     Err(bad(name, "write a number such as +13125550100, or a short code"))
-}
-
-/// Compares a presented operator key in constant time.
-pub fn is_operator(settings: &Settings, presented: &str) -> bool {
-    use subtle::ConstantTimeEq;
-    settings.operator_key.as_ref().is_some_and(|key| {
-        let digest = crate::flow::accounts::digest;
-        digest(key.expose_secret()).ct_eq(&digest(presented)).into()
-    })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! differs from what holds is kept, so that a default which changes later reaches everybody who
 //! never chose.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::contexts::{self, Context, Party};
 use domain::ids::{AccountId, TemplateId};
@@ -62,6 +62,22 @@ pub struct SettingsOut {
     pub state_hours: StateHours,
     /// Texts to one phone in a day at most, codes aside; `null` for any number.
     pub recipient_daily_max: Option<u32>,
+    /// Countries whose numbers are texted, as two capitals each.
+    pub countries: Vec<String>,
+    /// Bookings whose reminders leave within an hour, at most; `null` for any number.
+    pub reminders_hourly_max: Option<u32>,
+    /// Other single texts that leave within an hour, at most; `null` for any number.
+    pub texts_hourly_max: Option<u32>,
+    /// Kinds of texts that are watched for fraud: `code`, `notification`, `urgent`.
+    pub guarded_lanes: Vec<String>,
+    /// Texts of a watched kind within an hour to numbers that differ in their last four digits
+    /// only, at most; `null` for any number.
+    pub velocity_per_hour: Option<u32>,
+    /// Different numbers of one block of a hundred that get texts of a watched kind within an
+    /// hour, at most; `null` for any number.
+    pub sequential_per_hour: Option<u32>,
+    /// Who is written to about money; `null` for nobody.
+    pub billing_email: Option<String>,
 }
 
 /// How a context's texts are sent.
@@ -130,6 +146,35 @@ pub struct SettingsIn {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u32>)]
     pub recipient_daily_max: Option<Option<u32>>,
+    /// Countries whose numbers are texted, as two letters each; `null` for the United States,
+    /// Canada and the account's own.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Vec<String>>)]
+    pub countries: Option<Option<Vec<String>>>,
+    /// Bookings whose reminders leave within an hour, at most; `null` for any number.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u32>)]
+    pub reminders_hourly_max: Option<Option<u32>>,
+    /// Other single texts that leave within an hour, at most; `null` for any number.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u32>)]
+    pub texts_hourly_max: Option<Option<u32>>,
+    /// Kinds of texts that are watched for fraud: `code`, `notification`, `urgent`.
+    pub guarded_lanes: Option<Vec<String>>,
+    /// Texts of a watched kind within an hour to numbers that differ in their last four digits
+    /// only, at most; `null` for any number.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u32>)]
+    pub velocity_per_hour: Option<Option<u32>>,
+    /// Different numbers of one block of a hundred that get texts of a watched kind within an
+    /// hour, at most; `null` for any number.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<u32>)]
+    pub sequential_per_hour: Option<Option<u32>>,
+    /// Who is written to about money; `null` for nobody.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<String>)]
+    pub billing_email: Option<Option<String>>,
 }
 
 /// What is to change of a context; what is left out stays, `null` goes back to the default.
@@ -167,6 +212,7 @@ async fn shown(tx: &mut Tx, account: AccountId, choices: Settings) -> Result<Set
         .iter()
         .map(|context| (context.key.clone(), context_out(&choices, context)))
         .collect();
+    let countries = choices.countries(&owner.country);
     Ok(SettingsOut {
         version,
         reminder_offsets_minutes: choices.reminder_offsets_minutes,
@@ -185,6 +231,13 @@ async fn shown(tx: &mut Tx, account: AccountId, choices: Settings) -> Result<Set
         reply_quiet_exempt: choices.reply_quiet_exempt,
         state_hours: choices.state_hours,
         recipient_daily_max: choices.recipient_daily_max,
+        countries,
+        reminders_hourly_max: choices.reminders_hourly_max,
+        texts_hourly_max: choices.texts_hourly_max,
+        guarded_lanes: choices.guarded_lanes,
+        velocity_per_hour: choices.velocity_per_hour,
+        sequential_per_hour: choices.sequential_per_hour,
+        billing_email: choices.billing_email,
     })
 }
 
@@ -225,14 +278,17 @@ pub async fn write(
         let words = format!("the settings are at version {version} by now; read them again");
         return Err(Refusal::State(words));
     }
+    let owner = accounts::account(tx, account).await?;
     let mut after = before.clone();
     apply(&mut after, wanted)?;
+    if let Some(wanted) = &wanted.countries {
+        after.countries = chosen_countries(&before, &owner.country, wanted.as_deref());
+    }
     if let Some((field, problem)) = after.problems().into_iter().next() {
         return Err(invalid(field, problem));
     }
     check_words(&after)?;
     check_templates(tx, account, &after).await?;
-    let owner = accounts::account(tx, account).await?;
     let nights = wanted.quiet_hours.filter(|nights| *nights != owner.quiet_hours);
     if let Some(nights) = nights {
         accounts::set_quiet_hours(tx, account, nights).await?;
@@ -276,9 +332,30 @@ fn apply(after: &mut Settings, wanted: &SettingsIn) -> Result<()> {
         opt_out_scope,
         reply_quiet_exempt,
         state_hours,
-        recipient_daily_max
+        recipient_daily_max,
+        reminders_hourly_max,
+        texts_hourly_max,
+        guarded_lanes,
+        velocity_per_hour,
+        sequential_per_hour
     );
+    if let Some(address) = &wanted.billing_email {
+        after.billing_email = address.as_ref().map(|address| address.trim().to_owned());
+    }
     apply_contexts(after, &wanted.contexts)
+}
+
+/// The countries to be kept: none of one's own when they are those that hold anyway.
+fn chosen_countries(
+    before: &Settings,
+    home: &str,
+    wanted: Option<&[String]>,
+) -> Option<Vec<String>> {
+    let mut wanted: Vec<String> =
+        wanted?.iter().map(|code| code.trim().to_ascii_uppercase()).collect();
+    let mut unique = BTreeSet::new();
+    wanted.retain(|code| unique.insert(code.clone()));
+    if before.countries.is_none() && wanted == before.countries(home) { None } else { Some(wanted) }
 }
 
 /// Keeps what differs from what holds, so that what was read can be written back.

@@ -9,11 +9,12 @@ use domain::seam::Dice;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use store::accounts::{self, Account, KeyHolder, KeyMode};
+use store::adjustments::Adjustment;
 use store::senders::{self, AnswersStop, Sender};
 use store::{Tx, streams};
 
 use super::{Refusal, Result, invalid};
-use crate::finance::credits;
+use crate::finance::{adjustments, credits, subscriptions};
 
 /// The longest name of anything.
 pub const NAME_CHARS_MAX: usize = 200;
@@ -130,15 +131,7 @@ pub async fn adjust_credits(
     reason: &str,
 ) -> Result<Wallet> {
     let reason = checked_name("reason", reason)?;
-    if amount == 0 || amount.unsigned_abs() > AMOUNT_MAX.unsigned_abs() {
-        return Err(invalid(
-            "amount",
-            format!(
-                "write a whole number of credits from 1 to {AMOUNT_MAX}, or below zero to take \
-                     back"
-            ),
-        ));
-    }
+    check_amount(amount)?;
     accounts::account(tx, account).await?;
     let key = format!("operator:{key}");
     match credits::adjust(tx, account, key, amount, actor, &reason).await {
@@ -147,6 +140,61 @@ pub async fn adjust_credits(
         }
         other => Ok(other?),
     }
+}
+
+/// An operator who moves credits.
+#[derive(Clone, Copy, Debug)]
+pub struct Mover<'a> {
+    /// The operator's name.
+    pub name: &'a str,
+    /// How the ledger names them.
+    pub actor: &'a str,
+    /// More credits than that wait for another operator's word.
+    pub two_person_above: Option<i64>,
+}
+
+/// What came of a wanted movement of credits.
+#[derive(Debug)]
+pub enum Moved {
+    /// They moved.
+    Done(Wallet),
+    /// Another operator must agree.
+    Proposed(Adjustment),
+}
+
+/// Moves credits in an operator's name, or proposes to when one is not enough for so many.
+pub async fn move_credits(
+    tx: &mut Tx,
+    dice: &dyn Dice,
+    account: AccountId,
+    key: &str,
+    (amount, reason): (i64, &str),
+    mover: Mover<'_>,
+) -> Result<Moved> {
+    let limit = mover.two_person_above.map(i64::unsigned_abs);
+    if amount == 0 || limit.is_none_or(|limit| amount.unsigned_abs() <= limit) {
+        return adjust_credits(tx, account, key, amount, mover.actor, reason)
+            .await
+            .map(Moved::Done);
+    }
+    let reason = checked_name("reason", reason)?;
+    check_amount(amount)?;
+    accounts::account(tx, account).await?;
+    let wanted = (amount, reason.as_str());
+    adjustments::propose(tx, dice, account, wanted, mover.name).await.map(Moved::Proposed)
+}
+
+fn check_amount(amount: i64) -> Result<()> {
+    if amount == 0 || amount.unsigned_abs() > AMOUNT_MAX.unsigned_abs() {
+        return Err(invalid(
+            "amount",
+            format!(
+                "write a whole number of credits from 1 to {AMOUNT_MAX}, or below zero to take \
+                 back"
+            ),
+        ));
+    }
+    Ok(())
 }
 
 /// A wanted sender.
@@ -201,12 +249,29 @@ pub async fn add_sender(
             Some(word) => checked_answers(word)?,
         },
     };
+    check_senders(tx, account).await?;
     match senders::insert_sender(tx, account, &sender).await {
         Err(store::Error::Exists { .. }) => {
             Err(Refusal::Exists("the account has a sender with this address already".to_owned()))
         }
         other => Ok(other.map(|()| sender)?),
     }
+}
+
+/// Refuses a sender beyond those that the account's plan allows.
+async fn check_senders(tx: &mut Tx, account: AccountId) -> Result<()> {
+    let Some(most) = subscriptions::entitlement(tx, account).await?.senders_max else {
+        return Ok(());
+    };
+    // Whoever adds one at the same time waits here.
+    store::settings::lock_settings(tx, account).await?;
+    let found = senders::list_senders(tx, account).await?.len();
+    if found < usize::try_from(most).unwrap_or(usize::MAX) {
+        return Ok(());
+    }
+    let senders = if most == 1 { "sender" } else { "senders" };
+    let words = format!("the account's plan allows {most} {senders}; change the plan for more");
+    Err(Refusal::State(words))
 }
 
 /// Changes a sender.

@@ -20,6 +20,7 @@ use super::sealing::{Audience, Composer};
 use super::{Refusal, Result, invalid};
 use crate::delivery::senders::{self, From};
 use crate::delivery::stages;
+use crate::finance::subscriptions;
 
 /// The longest template.
 const BODY_CHARS_MAX: usize = 5000;
@@ -324,6 +325,12 @@ pub async fn wish(tx: &mut Tx, account: AccountId, id: StreamId, wish: Wish) -> 
         Wish::Resume => (Event::Resume, None),
         Wish::Cancel => (Event::Cancel, None),
     };
+    if matches!(wish, Wish::Start | Wish::Resume) && before.state.after(event).is_some() {
+        let allows = subscriptions::entitlement(tx, account).await?.campaigns;
+        allows.map_err(|why| {
+            Refusal::State(format!("this campaign cannot be {}: {why}", wish.verb()))
+        })?;
+    }
     if wish == Wish::Start && before.state == State::Scheduled {
         campaigns::clear_start(tx, account, id).await?;
     }

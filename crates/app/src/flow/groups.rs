@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use store::recipients::{self, Recipient};
 use store::{Db, Tx, contacts, idempotency, streams};
 
-use super::messages::{Asking, Draft, MessageIn, RequestKey, checked_phone};
+use super::messages::{Asking, Draft, MessageIn, RequestKey};
 use super::{Refusal, Result, invalid};
 
 /// People one text goes to at most; larger lists are campaigns.
@@ -107,11 +107,13 @@ pub async fn take(
     let people = phones(&draft, asking, wanted, &mut rejected);
     let list: Vec<String> = people.iter().map(|(_, phone)| phone.clone()).collect();
     let known = contacts::contacts_by_phone(&mut tx, asking.account, &list).await?;
+    let phones: Vec<&str> = list.iter().map(String::as_str).collect();
+    let rates = draft.rates(&mut tx, &phones).await?;
     drop(tx);
     let mut texts = Vec::with_capacity(people.len());
     for (index, phone) in people {
         let contact = known.iter().find(|contact| contact.phone == phone);
-        match draft.recipient(phone, contact) {
+        match draft.recipient(phone, contact, &rates) {
             Ok(recipient) => texts.push(recipient),
             // The same text for everybody is wrong for everybody.
             Err(refusal) if wanted.template.is_none() => return Err(refusal),
@@ -149,7 +151,7 @@ fn phones(
     let mut seen = BTreeSet::new();
     let mut people = Vec::with_capacity(wanted.to.len());
     for (index, to) in wanted.to.iter().enumerate() {
-        let problem = match checked_phone(to, &draft.owner.country, asking.magic_allowed) {
+        let problem = match draft.checked_phone(to, asking.magic_allowed) {
             Ok(phone) if seen.insert(phone.clone()) => {
                 people.push((index, phone));
                 continue;

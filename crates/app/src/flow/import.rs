@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, HashSet};
 
 use domain::ids::AccountId;
+use domain::phone::{Countries, NumberRefusal};
 use domain::seam::Dice;
 use serde::Serialize;
-use store::Db;
 use store::accounts::{self, Account};
+use store::{Db, settings};
 
 use super::contacts::{ContactIn, Source, Word, checked, keep_words};
 use super::{Refusal, Result, invalid};
+pub use crate::sheet::{harmless, line_of, reader, without_mark};
 
 /// Who vouches for the opt-ins of a file, in their own words, at most so long.
 pub const ATTESTATION_CHARS_MAX: usize = 1000;
@@ -35,6 +37,9 @@ pub struct Imported {
     pub duplicates: usize,
     /// Opt-outs that a row's opt-in did not undo: only the person can.
     pub opt_outs_kept: usize,
+    /// Contacts that are kept and get no texts, by country: the account does not text there. See
+    /// the setting `countries`.
+    pub not_texted: BTreeMap<String, usize>,
     /// Bad rows, the first thousand.
     pub rejected: Vec<Rejected>,
     /// All bad rows.
@@ -83,6 +88,8 @@ pub async fn import(
 ) -> Result<Imported> {
     let mut tx = db.read().await?;
     let owner = accounts::account(&mut tx, account).await?;
+    let choices = settings::settings(&mut tx, account).await?;
+    let mut countries = Countries::new(choices.countries(&owner.country));
     drop(tx);
     let mut rows = Rows::open(file, owner)?;
     let mut done = Imported::default();
@@ -95,6 +102,13 @@ pub async fn import(
         let kept = keep_words(&mut tx, dice, account, &words, source).await?;
         if !dry_run {
             tx.commit().await?;
+        }
+        for word in &words {
+            if let Some(NumberRefusal::CountryNotAllowed { region }) =
+                countries.objection(&word.phone)
+            {
+                *done.not_texted.entry(region).or_default() += 1;
+            }
         }
         done.created += kept.created;
         done.updated += kept.updated;
@@ -149,26 +163,6 @@ pub fn check_header(file: &[u8]) -> Result<Vec<String>> {
         return Err(invalid("file", format!("a file has at most {COLUMNS_MAX} columns")));
     }
     Ok(names)
-}
-
-/// Reads a file as CSV, with or without a byte order mark.
-pub fn reader(file: &[u8]) -> csv::Reader<&[u8]> {
-    csv::ReaderBuilder::new().flexible(true).from_reader(without_mark(file))
-}
-
-/// The file without its byte order mark.
-pub fn without_mark(file: &[u8]) -> &[u8] {
-    file.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(file)
-}
-
-/// The line a row begins in. The library stops before the rest of a line's end and before empty
-/// lines, and counts them only when it reads on.
-pub fn line_of(file: &[u8], position: &csv::Position) -> u64 {
-    let at = usize::try_from(position.byte()).unwrap_or(usize::MAX);
-    let rest = file.get(at..).unwrap_or_default();
-    let ends = rest.iter().take_while(|byte| matches!(byte, b'\r' | b'\n'));
-    let skipped = ends.filter(|byte| **byte == b'\n').count();
-    position.line() + u64::try_from(skipped).unwrap_or(0)
 }
 
 struct Rows<'a> {
@@ -312,15 +306,6 @@ pub fn rejected_csv(rejected: &[Rejected]) -> String {
     written.expect("writing to memory");
     let bytes = writer.into_inner().expect("writing to memory");
     String::from_utf8(bytes).expect("texts are UTF-8")
-}
-
-/// A cell that no spreadsheet runs as a formula.
-pub fn harmless(cell: &str) -> String {
-    if cell.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        format!("'{cell}")
-    } else {
-        cell.to_owned()
-    }
 }
 
 #[cfg(test)]

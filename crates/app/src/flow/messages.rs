@@ -19,7 +19,7 @@ use store::combiner::Combiner;
 use store::contacts::Contact;
 use store::idempotency::{self, KeptAnswer};
 use store::recipients::{self, Recipient};
-use store::{Db, Tx, accounts, contacts, rates, streams};
+use store::{Db, Tx, accounts, contacts, rates, settings, streams};
 
 use super::contacts::variables;
 use super::opt_out_link::{self, OptOutLinks};
@@ -121,10 +121,11 @@ pub async fn check(
 ) -> Result<Intake> {
     let mut tx = db.read().await?;
     let draft = Draft::of(&mut tx, asking, wanted).await?;
-    let to = checked_phone(&wanted.to, &draft.owner.country, asking.magic_allowed)?;
+    let to = draft.checked_phone(&wanted.to, asking.magic_allowed)?;
     let account = asking.account;
     let known = contacts::contacts_by_phone(&mut tx, account, std::slice::from_ref(&to)).await?;
-    let recipient = draft.recipient(to, known.first())?;
+    let rates = draft.rates(&mut tx, &[&to]).await?;
+    let recipient = draft.recipient(to, known.first(), &rates)?;
     Ok(Intake { account, stream: draft.stream, recipient, key })
 }
 
@@ -132,12 +133,12 @@ pub async fn check(
 pub(super) struct Draft<'a> {
     pub(super) owner: Account,
     pub(super) stream: StreamId,
+    countries: Vec<String>,
     wanted: &'a MessageIn,
     context: &'static contexts::Context,
     template: Option<Template>,
     send_at: Instant,
     not_after: Instant,
-    rates: RateTable,
     kind: SenderKind,
     /// Where opt-out links lead, when the template has one.
     links: Option<OptOutLinks>,
@@ -175,26 +176,32 @@ impl<'a> Draft<'a> {
         }
         let from = senders::choose(tx, asking.account, None, asking.installation_sender).await?;
         let kind = from.map_or(SenderKind::LongCode, |from| from.kind);
-        let rates = rates::rate_table(tx).await?;
         let links = match &template {
             Some(template) if template.variables().contains(opt_out_link::VARIABLE) => {
                 OptOutLinks::load(tx).await?
             }
             _ => None,
         };
+        let choices = settings::settings(tx, asking.account).await?;
+        let countries = choices.countries(&owner.country);
         Ok(Self {
             owner,
             stream,
+            countries,
             wanted,
             context,
             template,
             send_at,
             not_after,
-            rates,
             kind,
             links,
             now,
         })
+    }
+
+    /// A number as it was written, if texts may go there.
+    pub(super) fn checked_phone(&self, raw: &str, magic_allowed: bool) -> Result<String> {
+        checked_phone(raw, &self.owner.country, &self.countries, magic_allowed)
     }
 
     /// The context's own words in the language of a contact, when the caller brings none.
@@ -204,8 +211,18 @@ impl<'a> Draft<'a> {
         source.and_then(|source| Template::parse(source).ok())
     }
 
+    /// What texts to these phones cost.
+    pub(super) async fn rates(&self, tx: &mut Tx, phones: &[&str]) -> Result<RateTable> {
+        Ok(rates::rates_to(tx, phones, self.kind).await?)
+    }
+
     /// The text for this phone.
-    pub(super) fn recipient(&self, to: String, contact: Option<&Contact>) -> Result<Recipient> {
+    pub(super) fn recipient(
+        &self,
+        to: String,
+        contact: Option<&Contact>,
+        rates: &RateTable,
+    ) -> Result<Recipient> {
         let rendered = match &self.template {
             None => text::finish(self.wanted.body.as_deref().unwrap_or_default()),
             Some(template) => {
@@ -225,7 +242,7 @@ impl<'a> Draft<'a> {
         };
         let field = if self.template.is_none() { "body" } else { "template" };
         let text = rendered.map_err(|problem| invalid(field, problem.to_string()))?;
-        let price = self.rates.price(&to, self.kind, text.segments, self.now);
+        let price = rates.price(&to, self.kind, text.segments, self.now);
         Ok(Recipient {
             ord: 0,
             phone: to,
@@ -245,12 +262,16 @@ impl<'a> Draft<'a> {
     }
 }
 
-pub(super) fn checked_phone(raw: &str, country: &str, magic_allowed: bool) -> Result<String> {
+/// A number as it was written, by the country it is written in and those that are texted.
+pub(super) fn checked_phone(
+    raw: &str,
+    country: &str,
+    countries: &[String],
+    magic_allowed: bool,
+) -> Result<String> {
     let number =
         phone::parse(raw, Some(country)).map_err(|error| invalid("to", error.to_string()))?;
-    let mut regions = vec!["US".to_owned(), "CA".to_owned()];
-    regions.push(country.to_owned());
-    match phone::refusal(&number, &regions, magic_allowed) {
+    match phone::refusal(&number, countries, magic_allowed) {
         Some(why) => Err(invalid("to", why.to_string())),
         None => Ok(number.e164.to_string()),
     }

@@ -1,12 +1,12 @@
 //! Quotes: what a text is and costs, before anything is sent.
 
-use domain::instant::Instant;
 use domain::phone;
-use domain::rates::{RateTable, SenderKind};
+use domain::rates::SenderKind;
 use domain::segments::{CostlyCharacter, costly_characters, measure, smart_encode};
 use domain::text;
 use serde::{Deserialize, Serialize};
 use store::accounts::Account;
+use store::{Tx, rates};
 
 use super::{Result, invalid};
 
@@ -37,28 +37,31 @@ pub struct Quote {
 }
 
 /// Measures and prices a text.
-pub fn quote(
+pub async fn quote(
+    tx: &mut Tx,
     account: &Account,
-    rates: &RateTable,
     kind: SenderKind,
     wanted: &QuoteIn,
-    now: Instant,
 ) -> Result<Quote> {
-    let to = match &wanted.to {
-        Some(raw) => phone::parse(raw, Some(&account.country))
-            .map_err(|error| invalid("to", error.to_string()))?
-            .e164
-            .to_string(),
-        None => "+".to_owned(),
-    };
     let text =
         text::finish(&wanted.body).map_err(|problem| invalid("body", problem.to_string()))?;
+    let now = tx.now();
+    let credits = if let Some(raw) = &wanted.to {
+        let to = phone::parse(raw, Some(&account.country))
+            .map_err(|error| invalid("to", error.to_string()))?
+            .e164;
+        let table = rates::rates_to(tx, &[to.as_str()], kind).await?;
+        table.price(to.as_str(), kind, text.segments, now)
+    } else {
+        let table = rates::rates_in(tx, &account.country, kind).await?;
+        table.price_in(&account.country, kind, text.segments, now)
+    };
     let size = measure(&smart_encode(&wanted.body));
     Ok(Quote {
         encoding: size.encoding.as_str(),
         characters: size.characters,
         segments: text.segments,
-        credits: rates.price(&to, kind, text.segments, now),
+        credits,
         costly_characters: costly_characters(&wanted.body),
     })
 }

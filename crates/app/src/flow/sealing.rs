@@ -19,7 +19,7 @@ use store::accounts::{self, Account};
 use store::campaigns::{self, Campaign};
 use store::contacts::{self, Contact};
 use store::recipients::{self, Recipient};
-use store::{Db, Error, Tx, rates, streams};
+use store::{Db, Error, Tx, rates, settings, streams};
 
 use super::Result;
 use super::contacts::variables;
@@ -98,12 +98,9 @@ impl Composer {
         let constant = template
             .is_constant()
             .then(|| text::compose(&template, &std::collections::BTreeMap::new(), &context));
-        let mut regions = vec!["US".to_owned(), "CA".to_owned()];
-        if !regions.contains(&account.country) {
-            regions.push(account.country.clone());
-        }
-        let rates = rates::rate_table(tx).await?;
+        let regions = settings::settings(tx, account.id).await?.countries(&account.country);
         let kind = from.map_or(SenderKind::LongCode, |from| from.kind);
+        let rates = rates::rates_of_kind(tx, kind).await?;
         let has_link = template.variables().contains(opt_out_link::VARIABLE);
         let links = if has_link { OptOutLinks::load(tx).await? } else { None };
         let owner = account.id;

@@ -1,7 +1,7 @@
 //! Texts the engine writes by itself, or staff by hand: composed from a context, appended to the
 //! account's endless streams.
 //!
-//! A [`Writer`] knows an account's choices, words and prices, read once in the transaction that
+//! A [`Writer`] knows an account's choices and words, read once in the transaction that
 //! will append the texts. It never fails for one recipient: what cannot be written or sent
 //! becomes a text with its problem, which the gate refuses and everybody can read.
 
@@ -61,7 +61,7 @@ pub struct Writer {
     /// What the account chose.
     pub choices: Settings,
     own: Vec<OwnTemplate>,
-    rates: RateTable,
+    countries: Vec<String>,
     kind: SenderKind,
     magic_allowed: bool,
     /// Where opt-out links lead, when any of the account's words has one.
@@ -79,22 +79,24 @@ impl Writer {
         let own = settings::list_templates(tx, asking.account).await?;
         let from = senders::choose(tx, asking.account, None, asking.installation_sender).await?;
         let kind = from.map_or(SenderKind::LongCode, |from| from.kind);
-        let rates = rates::rate_table(tx).await?;
         let now = tx.now();
         let linked = has_link(&choices, &own);
         let links = if linked { OptOutLinks::load(tx).await? } else { None };
         let magic_allowed = asking.magic_allowed;
-        Ok(Self { owner, choices, own, rates, kind, magic_allowed, links, now })
+        let countries = choices.countries(&owner.country);
+        Ok(Self { owner, choices, own, countries, kind, magic_allowed, links, now })
     }
 
     /// Composes a batch, and remembers whom it tells how to opt out.
     pub async fn write(&self, tx: &mut Tx, wanted: Vec<Wanted<'_>>) -> Result<Vec<Composed>> {
         let told = self.told(tx, &wanted).await?;
+        let phones: Vec<&str> = wanted.iter().map(|one| one.phone.as_str()).collect();
+        let rates = rates::rates_to(tx, &phones, self.kind).await?;
         let mut telling: BTreeSet<String> = BTreeSet::new();
         let mut list = Vec::with_capacity(wanted.len());
         for one in wanted {
             let tells = self.tells(&one, &told) && telling.insert(one.phone.clone());
-            list.push(self.compose(one, tells));
+            list.push(self.compose(one, tells, &rates));
         }
         let telling: Vec<String> = telling.into_iter().collect();
         withdrawals::keep_footers(tx, self.owner.id, &telling).await?;
@@ -121,11 +123,12 @@ impl Writer {
             }
     }
 
-    fn compose(&self, one: Wanted<'_>, tells: bool) -> Composed {
+    fn compose(&self, one: Wanted<'_>, tells: bool, rates: &RateTable) -> Composed {
         let zone_name = one.contact.and_then(|contact| contact.timezone.clone());
         let footer = self.choices.footer.as_deref().filter(|_| tells);
         let rendered = self.text(&one, footer);
-        let number = checked_phone(&one.phone, &self.owner.country, self.magic_allowed);
+        let home = &self.owner.country;
+        let number = checked_phone(&one.phone, home, &self.countries, self.magic_allowed);
         let (phone, number_problem) = match number {
             Ok(phone) => (phone, None),
             Err(refusal) => (one.phone, Some((Rule::Number, refusal.to_string()))),
@@ -140,7 +143,7 @@ impl Writer {
         let stream = StreamId::of_lane(one.context.lane).unwrap_or(StreamId::ENDLESS[0]);
         let recipient = Recipient {
             ord: 0,
-            price: self.rates.price(&phone, self.kind, segments, self.now),
+            price: rates.price(&phone, self.kind, segments, self.now),
             phone,
             contact: one.contact.map(|contact| contact.id),
             timezone: zone_name,

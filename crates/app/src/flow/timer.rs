@@ -1,14 +1,17 @@
 //! What happens by itself: reminders fall due, lists are sealed, scheduled campaigns start, funded
-//! ones resume. Level-triggered: it looks at what is, so a lost wake-up costs a moment.
+//! ones resume, subscriptions renew, credits expire. Level-triggered: it looks at what is, so a lost
+//! wake-up costs a moment.
 
 use domain::campaign::{Event, PauseReason, State};
-use store::{campaigns, streams, sweep, wallets};
+use domain::velocity::hour_of;
+use store::{Db, campaigns, streams, sweep, velocity, wallets};
 
 use super::sealing::seal_some;
 use super::{Result, reminders};
 use crate::delivery::dispatch::Desk;
 use crate::delivery::senders::{self, From};
 use crate::delivery::stages;
+use crate::finance::{budgets, lots, subscriptions};
 
 const PLACES_MAX: i64 = 200;
 
@@ -21,6 +24,11 @@ pub async fn look(desk: &Desk, magic_allowed: bool) -> Result<bool> {
     drop(tx);
     let may_act = desk.may_act();
     let mut changed = may_act && reminders::look::look(desk, magic_allowed).await?;
+    if may_act {
+        changed |= subscriptions::look(db, &*desk.dice).await?;
+        changed |= lots::look(db).await?;
+    }
+    forget_counts(db).await?;
     for (account, id) in sealing {
         while seal_some(db, account, id, installation_sender, magic_allowed).await? {}
         changed = true;
@@ -40,6 +48,14 @@ pub async fn look(desk: &Desk, magic_allowed: bool) -> Result<bool> {
                 let funded = available >= stream.need.max(1);
                 (campaign.resume_when_funded && funded).then_some(Event::Resume)
             }
+            (State::Paused, Some(PauseReason::Budget)) => {
+                let has_room = budgets::has_room(&mut tx, account, stream.need.max(1)).await?;
+                has_room.then_some(Event::Resume)
+            }
+            (State::Paused, Some(PauseReason::Subscription)) => {
+                let allows = subscriptions::entitlement(&mut tx, account).await?.campaigns;
+                allows.is_ok().then_some(Event::Resume)
+            }
             (State::Paused, Some(PauseReason::Sender)) => {
                 let campaign = campaigns::campaign(&mut tx, account, id).await?;
                 let from =
@@ -56,4 +72,18 @@ pub async fn look(desk: &Desk, magic_allowed: bool) -> Result<bool> {
         }
     }
     Ok(changed)
+}
+
+/// Forgets how many texts went where in hours that are over.
+async fn forget_counts(db: &Db) -> Result<()> {
+    let mut tx = db.read().await?;
+    let hour = hour_of(tx.now());
+    let accounts = sweep::accounts_with_old_counts(&mut tx, hour, PLACES_MAX).await?;
+    drop(tx);
+    for account in accounts {
+        let mut tx = db.begin().await?;
+        velocity::forget_before(&mut tx, account, hour).await?;
+        tx.commit().await?;
+    }
+    Ok(())
 }

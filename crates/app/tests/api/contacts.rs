@@ -73,7 +73,7 @@ async fn good_rows_are_kept_and_bad_ones_told(engine: Engine) {
                 +13125550149,Di,,maybe,\r\n";
     let expected = json!({
         "total": 5, "created": 2, "updated": 0, "duplicates": 1, "opt_outs_kept": 0,
-        "rejected_count": 2,
+        "not_texted": {}, "rejected_count": 2,
     });
     for (query, kept) in [("?dry_run=true", 0), ("", 2)] {
         let mut done = import(&server, &account, query, file.as_bytes()).await.ok();

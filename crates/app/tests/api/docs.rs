@@ -14,6 +14,8 @@ const ROUTES: &[&str] = &[
     "DELETE /v1/templates/{id}",
     "GET /v1/accounts",
     "GET /v1/accounts/{id}/audit",
+    "GET /v1/accounts/{id}/statements/{month}",
+    "GET /v1/adjustments",
     "GET /v1/appointments",
     "GET /v1/appointments/{id}",
     "GET /v1/audit",
@@ -30,9 +32,15 @@ const ROUTES: &[&str] = &[
     "GET /v1/figures/confirmations",
     "GET /v1/ledger",
     "GET /v1/messages/{id}",
+    "GET /v1/rates",
+    "GET /v1/reconciliation",
+    "GET /v1/revenue",
     "GET /v1/senders",
     "GET /v1/series/{id}",
     "GET /v1/settings",
+    "GET /v1/statements",
+    "GET /v1/statements/{month}",
+    "GET /v1/subscription",
     "GET /v1/tasks",
     "GET /v1/templates",
     "GET /v1/threads",
@@ -47,6 +55,8 @@ const ROUTES: &[&str] = &[
     "POST /v1/accounts",
     "POST /v1/accounts/{id}/credits",
     "POST /v1/accounts/{id}/keys",
+    "POST /v1/adjustments/{id}/approve",
+    "POST /v1/adjustments/{id}/reject",
     "POST /v1/appointments",
     "POST /v1/appointments/import",
     "POST /v1/appointments/{id}/cancel",
@@ -67,13 +77,16 @@ const ROUTES: &[&str] = &[
     "POST /v1/messages",
     "POST /v1/messages/group",
     "POST /v1/quote",
+    "POST /v1/rates",
     "POST /v1/senders",
+    "POST /v1/subscription",
     "POST /v1/tasks",
     "POST /v1/templates",
     "POST /v1/templates/preview",
     "POST /v1/threads",
     "POST /v1/threads/{id}/messages",
     "POST /v1/threads/{id}/notes",
+    "PUT /v1/accounts/{id}/subscription",
     "PUT /v1/canned-replies/{id}",
     "PUT /v1/settings",
     "PUT /v1/templates/{id}",
@@ -91,7 +104,7 @@ async fn every_route_is_described_and_wants_a_key() {
             check_operation(&api, path, operation);
             assert!(names.insert(operation["operationId"].to_string()), "{operation}");
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).expect("a method");
-            let path = path.replace("{id}", "x");
+            let path = path.replace("{id}", "x").replace("{month}", "2026-07");
             server.ask(method.clone(), &path).send().await.refused(401, "unauthorized");
             server.ask(method, &path).key("nobody").send().await.refused(401, "unauthorized");
         }

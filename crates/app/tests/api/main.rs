@@ -2,10 +2,12 @@
 //! `anon`, the operator, and holders of keys of two accounts.
 
 mod accounts;
+mod adjustments;
 mod appointment_files;
 mod appointments;
 mod bad_input;
 mod boot;
+mod budget;
 mod campaigns;
 mod consents;
 mod contacts;
@@ -20,10 +22,16 @@ mod inbound;
 mod inbox;
 mod keywords;
 mod messages;
+mod notices;
+mod purchases;
+mod rates;
 mod replies;
 mod senders;
 mod server;
 mod settings;
+mod stripe_events;
 mod tasks;
+mod till;
+mod topups;
 mod wallet;
 mod watch;

@@ -63,6 +63,11 @@ fn signatures_equal_the_samples() {
 }
 
 #[test]
+fn stripe_signatures_equal_the_samples() {
+    assert_answers("stripe-signature", "stripe/tests/vectors/stripe_signatures.jsonl", &["valid"]);
+}
+
+#[test]
 fn a_caller_may_ask_line_by_line() {
     let mut command = program(Path::new("."));
     command.args(["inspect", "segments", "--jsonl"]).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -89,13 +94,15 @@ fn a_caller_may_ask_line_by_line() {
 #[test]
 fn one_input_is_answered_readably() {
     let url = "https://example.com/hook";
-    let cases: [(&[&str], &str); 6] = [
+    let cases: [(&[&str], &str); 8] = [
         (&["segments", "Don’t", "be", "late"], "sent as '"),
         (&["phone", "(415) 911-5551", "--region", "US"], "+14159115551"),
         (&["phone", "nobody"], "not a phone number"),
         (&["quiet-hours", "Asia/Tokyo", "2026-11-21T13:00:00Z"], "is quiet"),
         (&["quiet-hours", "Asia/Tokyo", "2026-11-21T03:00:00Z"], "may leave"),
         (&["twilio-signature", url, "x", "--auth-token", "t"], "not signed with this token"),
+        (&["stripe-signature", "t=1,v1=0", "--secret", "whsec_a"], "no signature fits"),
+        (&["stripe-signature", "v1=0", "--secret", "whsec_a,whsec_b"], "another form"),
     ];
     for (arguments, part) in cases {
         let said = run(program(Path::new(".")).arg("inspect").args(arguments)).said();
@@ -105,11 +112,12 @@ fn one_input_is_answered_readably() {
 
 #[test]
 fn nonsense_is_refused() {
-    let cases: [(&[&str], &str); 4] = [
+    let cases: [(&[&str], &str); 5] = [
         (&["quiet-hours", "Mars/Base"], "not a time zone"),
         (&["quiet-hours", "Asia/Tokyo", "tomorrow"], "RFC 3339"),
         (&["quiet-hours", "Asia/Tokyo", "--start", "9pm"], "not a time of day"),
         (&["twilio-signature", "https://example.com", "x"], "TWILIO_AUTH_TOKEN"),
+        (&["stripe-signature", "t=1,v1=0"], "STRIPE_WEBHOOK_SECRET"),
     ];
     for (arguments, part) in cases {
         let refusal = run(program(Path::new(".")).arg("inspect").args(arguments)).refused(2);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use domain::ids::StreamId;
 use domain::instant::Instant;
 use domain::permit::Consent;
-use domain::rates::Rate;
+use domain::rates::{Destination, Rate, RateKey};
 use ledgerline::delivery::claim::Piece;
 use ledgerline::delivery::worker::{Piecework, claim_piece};
 use ledgerline::flow::accounts::adjust_credits;
@@ -80,13 +80,17 @@ async fn a_list_costs_what_was_quoted_when_it_was_sealed(engine: Engine) {
     let desk = shop.desk();
     let id = shop.sealed(10).await;
     let dearer = Rate {
-        prefix: "+1".to_owned(),
-        sender_kind: None,
-        credits_per_segment: 3,
+        key: RateKey {
+            destination: Destination::kept("+1".to_owned()),
+            sender_kind: None,
+            channel: None,
+        },
         effective_from: Instant(0),
+        credits_per_segment: 3,
+        carrier_price: None,
     };
     let mut tx = shop.db.begin().await.expect("begins");
-    rates::insert_rate(&mut tx, &dearer).await.expect("adds");
+    rates::save_rates(&mut tx, &[dearer]).await.expect("adds");
     tx.commit().await.expect("commits");
     shop.credits(90, "more").await;
     let piece = shop.piece(&desk, id, Piece::Next).await;

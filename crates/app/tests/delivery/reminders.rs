@@ -39,7 +39,7 @@ fn asking<'a>(shop: &Shop, sender: &'a ledgerline::delivery::senders::From) -> A
 }
 
 /// Books; in three days at noon in New York unless told otherwise.
-async fn book(shop: &Shop, changes: &Value) -> Done {
+pub async fn book(shop: &Shop, changes: &Value) -> Done {
     let mut wanted = json!({
         "title": "Yoga", "starts_at": "2026-11-24T12:00", "attendees": [{"phone": phone(0)}]
     });
@@ -75,7 +75,7 @@ async fn reminder(shop: &Shop, id: AppointmentId, offset: i64) -> ReminderOut {
     found.into_iter().rfind(|one| one.offset_minutes == offset).expect("is there")
 }
 
-async fn go_to(shop: &Shop, time: &str) {
+pub async fn go_to(shop: &Shop, time: &str) {
     shop.clock.set(Instant::parse(time).expect("a time"));
     shop.tick().await;
 }

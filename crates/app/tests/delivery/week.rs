@@ -25,6 +25,7 @@ use testkit::Engine;
 use tokio::sync::Notify;
 
 use crate::harness::{Shop, from, phone, word};
+use crate::limits::choose;
 
 testkit::both_engines!(a_week_of_ten_thousand_appointments);
 
@@ -201,6 +202,7 @@ async fn say(shop: &Shop, id: AppointmentId, yes: bool) {
 async fn a_week_of_ten_thousand_appointments(engine: Engine) {
     let shop = Shop::open_at(engine, BEGIN).await;
     shop.credits(100_000, "first").await;
+    choose(&shop, |choices| choices.reminders_hourly_max = None).await;
     let now = Instant::parse(BEGIN).expect("a time");
     let cases = cases(now);
     let ids = book(&shop, &cases).await;

@@ -62,7 +62,11 @@ impl fmt::Display for NumberRefusal {
             Self::TestNumber => "Carrier test numbers are only texted in test mode.",
             Self::UnknownCountryCode => "The number belongs to no country.",
             Self::CountryNotAllowed { region } => {
-                return write!(f, "Texts to {region} are not allowed: add it to the countries.");
+                return write!(
+                    f,
+                    "Texts to {region} are not allowed; to allow them, add {region} to the \
+                     setting countries."
+                );
             }
         })
     }

@@ -24,6 +24,9 @@ create table purchase (
   checkout text,
   checkout_url text,
   payment_intent text,
+  -- Whether the card is kept for later; and, of an automatic purchase, which card pays.
+  save_card bigint not null default 0 check (save_card in (0, 1)),
+  payment_method text,
   paid_at bigint,
   refund_seen bigint not null default 0,
   refunded bigint not null default 0,
@@ -95,6 +98,8 @@ create table payer (
   card_last4 text,
   card_expires text,
   consented_at bigint,
+  -- The card that was taken away last; late news of it does not bring it back.
+  detached text,
   updated_at bigint not null
 );
 
@@ -108,6 +113,7 @@ create table auto_topup (
   failures bigint not null default 0,
   -- Why it buys nothing until a person does something.
   halted text,
+  halted_at bigint,
   next_at bigint not null default 0,
   updated_at bigint not null
 );
@@ -126,13 +132,15 @@ create table subscription (
   past_due_since bigint,
   -- Which news of it is the newest known; older news changes nothing.
   version bigint not null,
+  -- What Stripe said of each of the account's subscriptions, as JSON.
+  heard text not null default '[]',
   next_at bigint,
   updated_at bigint not null
 );
 create index subscription_next on subscription (next_at) where next_at is not null;
 
--- Credits that expire: an interval of `size` from `start` on the axis of what was ever used
--- (spent, reserved and expired credits of the account).
+-- Credits that expire: an interval on the axis of the account's credits in the order of their use;
+-- the `expired` ones are cut out of it. `look_at` is when the timer looks at them next.
 create table lot (
   account_id bigint not null,
   lot_id bytea not null,
@@ -143,11 +151,13 @@ create table lot (
   expired bigint not null default 0,
   expiries bigint not null default 0,
   state text not null check (state in ('open', 'closed')),
+  look_at bigint not null,
   created_at bigint not null,
   primary key (account_id, lot_id),
   unique (account_id, source)
 );
-create index lot_due on lot (expires_at, account_id) where state = 'open';
+create index lot_due on lot (look_at, account_id) where state = 'open';
+create index lot_open on lot (account_id, start) where state = 'open';
 
 -- An operator's movement of credits that a second one must agree to.
 create table adjustment (
@@ -162,7 +172,7 @@ create table adjustment (
   decided_at bigint,
   primary key (account_id, adjustment_id)
 );
-create index adjustment_open on adjustment (created_at) where state = 'proposed';
+create unique index adjustment_id on adjustment (adjustment_id);
 
 -- What an account may spend in a day and a month, in credits. `day_base` and `month_base` are what
 -- was ever used (spent and reserved) when the day and the month began.
@@ -179,14 +189,31 @@ create table budget (
   updated_at bigint not null
 );
 
--- Texts to numbers that begin alike, hour by hour.
+-- Texts to numbers that begin alike, hour by hour; `low` and `high` have a bit for each number of
+-- a block of a hundred.
 create table velocity (
   account_id bigint not null,
   hour bigint not null,
   prefix text not null,
   n bigint not null,
+  low bigint not null,
+  high bigint not null,
   primary key (account_id, hour, prefix)
 );
+create index velocity_old on velocity (hour, account_id);
+
+-- What left within the last hour, where an account limits that: bookings reminded of, and single
+-- texts.
+create table departure (
+  account_id bigint not null,
+  kind text not null check (kind in ('reminder', 'text')),
+  subject bytea not null,
+  left_at bigint not null,
+  primary key (account_id, kind, subject)
+);
+create index departure_time on departure (account_id, kind, left_at);
+-- Finds the booking that a text reminds of.
+create index reminder_text on reminder (account_id, stream_id, ord) where stream_id is not null;
 
 -- What keeps an account's texts from leaving until a person lifts it.
 create table hold (
@@ -239,3 +266,23 @@ insert into rate_after (destination, sender_kind, channel, effective_from, credi
 select prefix, sender_kind, 'any', effective_from, credits_per_segment from rate;
 drop table rate;
 alter table rate_after rename to rate;
+
+-- Words against texts by when they were recorded: who sends looks at the newest again and again.
+create index consent_event_opt_out on consent_event (account_id, at) where state = 2;
+create index sender_opt_out_since on sender_opt_out (account_id, sender_address, since);
+create index withdrawal_at on withdrawal (account_id, stream_id, at);
+
+-- What carriers billed for an account's texts, day by day (UTC), in millionths of the currency; an
+-- empty currency for what is not billed yet.
+create table carrier_bill (
+  account_id bigint not null,
+  day bigint not null,
+  currency text not null,
+  texts bigint not null,
+  segments bigint not null,
+  priced_segments bigint not null,
+  unbilled bigint not null,
+  millionths bigint not null,
+  primary key (account_id, day, currency)
+);
+create index carrier_bill_day on carrier_bill (day);

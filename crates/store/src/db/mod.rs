@@ -17,7 +17,7 @@ pub use connect::{Db, Options};
 #[cfg(feature = "faults")]
 pub use faults::{CommitFault, Faults};
 pub use migrate::schema_version;
-pub use params::{Params, Row};
+pub use params::{PackedRow, Params, Row};
 pub use rows::Rows;
 pub use tx::{Sql, Tx, dialects};
 

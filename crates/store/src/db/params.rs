@@ -1,5 +1,6 @@
 //! Values and rows that both engines can bind and decode.
 
+use serde::de::DeserializeOwned;
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{Arguments, Encode, FromRow, Postgres, Sqlite, Type};
@@ -34,6 +35,12 @@ where
     T: for<'r> FromRow<'r, PgRow> + Send + Unpin,
 {
 }
+
+/// A row that both engines can hand over in a pack; tuples of numbers, texts and options of them
+/// are.
+pub trait PackedRow: for<'r> FromRow<'r, PgRow> + DeserializeOwned + Send + Unpin {}
+
+impl<T> PackedRow for T where T: for<'r> FromRow<'r, PgRow> + DeserializeOwned + Send + Unpin {}
 
 /// A tuple of values for `$1`, `$2`, …
 pub trait Params: Send {

@@ -3,7 +3,8 @@
 use domain::instant::Instant;
 use sqlx::{AssertSqlSafe, Postgres, Sqlite, Transaction};
 
-use super::{Engine, Params, Result, Row, Rows};
+use super::rows::spell_pack;
+use super::{Engine, PackedRow, Params, Result, Row, Rows};
 
 /// SQL text: one for both engines, or one each where they really differ.
 #[derive(Clone, Copy)]
@@ -82,6 +83,12 @@ macro_rules! run_batch {
 
 const fn count<P: Params>(_: &P) -> usize {
     P::COUNT
+}
+
+/// The rows of a pack.
+fn unpack<R: PackedRow>(pack: &str) -> Result<Vec<R>> {
+    serde_json::from_str(pack)
+        .map_err(|error| super::Error::Damaged(format!("a pack of rows: {error}")))
 }
 
 impl Tx {
@@ -190,6 +197,62 @@ impl Tx {
         Ok(run_batch!(self, sql, params, rows, |query, on| {
             sqlx::query_as_with(query.0, query.1).fetch_all(&mut **on).await?
         }))
+    }
+
+    /// Reads many rows of a statement that begins with `select {pack …}`; it bounds their number.
+    pub async fn packed<R: PackedRow>(
+        &mut self,
+        sql: impl Into<Sql>,
+        params: impl Params,
+    ) -> Result<Vec<R>> {
+        let sql: Sql = sql.into();
+        #[cfg(feature = "faults")]
+        self.step().await;
+        match &mut self.inner {
+            Inner::Sqlite(on) => {
+                let text = AssertSqlSafe(spell_pack(sql.sqlite, Engine::Sqlite));
+                let pack = sqlx::query_scalar_with(text, params.sqlite()?);
+                unpack(&pack.fetch_one(&mut **on).await.map(|text: String| text)?)
+            }
+            Inner::Postgres(on) => {
+                let text = AssertSqlSafe(spell_pack(sql.postgres, Engine::Postgres));
+                Ok(sqlx::query_as_with(text, params.postgres()?).fetch_all(&mut **on).await?)
+            }
+        }
+    }
+
+    /// Reads the rows that belong to a batch, all at once: the statement begins with
+    /// `select {pack …}`.
+    pub async fn packed_of<R: PackedRow>(
+        &mut self,
+        sql: impl Into<Sql>,
+        params: impl Params,
+        rows: Rows,
+    ) -> Result<Vec<R>> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let sql: Sql = sql.into();
+        let before = count(&params);
+        #[cfg(feature = "faults")]
+        self.step().await;
+        match &mut self.inner {
+            Inner::Sqlite(on) => {
+                let mut arguments = params.sqlite()?;
+                rows.bind_sqlite(&mut arguments)?;
+                let text = spell_pack(sql.sqlite, Engine::Sqlite);
+                let text = AssertSqlSafe(rows.spell(&text, Engine::Sqlite, before));
+                let pack = sqlx::query_scalar_with(text, arguments);
+                unpack(&pack.fetch_one(&mut **on).await.map(|text: String| text)?)
+            }
+            Inner::Postgres(on) => {
+                let mut arguments = params.postgres()?;
+                let text = spell_pack(sql.postgres, Engine::Postgres);
+                let text = AssertSqlSafe(rows.spell(&text, Engine::Postgres, before));
+                rows.bind_postgres(&mut arguments)?;
+                Ok(sqlx::query_as_with(text, arguments).fetch_all(&mut **on).await?)
+            }
+        }
     }
 
     /// Runs a script of several statements (migrations).

@@ -5,6 +5,7 @@ mod durability;
 mod plans;
 mod schema;
 mod seam;
+mod stops;
 mod wallets;
 
 use std::sync::Arc;

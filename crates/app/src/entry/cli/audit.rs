@@ -1,16 +1,20 @@
 //! `ledgerline audit`: every invariant of money and messages, account by account.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use domain::ids::AccountId;
 use serde::Serialize;
 use store::accounts::{self, Account};
 
+use super::anchors;
 use super::failure::{Failure, Result};
 use super::outlet::{Outlet, answer, faint, mark, say, strong};
 use super::workplace::{Shared, Whose, Workplace};
 use crate::flow::audit::{Audit, audit};
 
-const ACCOUNTS_A_PAGE: i64 = 1000;
+/// Accounts read at once.
+pub const ACCOUNTS_A_PAGE: i64 = 1000;
 
 /// Which accounts to audit.
 #[derive(Args, Debug)]
@@ -18,6 +22,12 @@ pub struct Wanted {
     /// Only this account; all if there is none
     #[arg(long, value_name = "ID")]
     account: Option<AccountId>,
+    /// Write down what the ledgers say today, to be kept where nobody of this machine can change it
+    #[arg(long, value_name = "FILE", conflicts_with = "against")]
+    export: Option<PathBuf>,
+    /// Prove that nothing changed of what a file from --export says
+    #[arg(long, value_name = "FILE")]
+    against: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -31,6 +41,12 @@ struct Answer<'a> {
 /// Runs the command.
 pub async fn run(wanted: Wanted, shared: &Shared) -> Result {
     let work = Workplace::open(shared).await?;
+    if let Some(file) = &wanted.export {
+        return anchors::export(&work, file, wanted.account).await;
+    }
+    if let Some(file) = &wanted.against {
+        return anchors::compare(&work, file, wanted.account).await;
+    }
     if wanted.account.is_some() {
         let account = work.account(Whose { account: wanted.account }).await?;
         return if audit_one(&work, &account).await? { Ok(()) } else { Err(Failure::Told) };

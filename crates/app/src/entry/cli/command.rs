@@ -9,8 +9,8 @@ use super::failure::{Result, failed};
 use super::outlet::Outlet;
 use super::workplace::Shared;
 use super::{
-    account, audit, campaign, carrier, contacts, credits, demo, inspect, key, migrate, serve,
-    torture,
+    account, audit, campaign, carrier, contacts, credits, demo, inspect, key, migrate, rates,
+    reconcile, serve, statement, stripe, torture,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -38,6 +38,8 @@ enum Command {
     Demo(demo::Wanted),
     /// Run the sandbox carrier alone: it speaks Twilio's API and texts nobody
     Carrier(Box<carrier::Wanted>),
+    /// Run the sandbox Stripe alone: it speaks Stripe's API and takes nobody's money
+    Stripe(stripe::Wanted),
     /// Bring the database's schema up to date
     Migrate,
     /// Businesses that send texts
@@ -55,6 +57,13 @@ enum Command {
     /// A text to many
     #[command(subcommand)]
     Campaign(campaign::Verb),
+    /// What texts cost, and what the carrier takes
+    #[command(subcommand)]
+    Rates(rates::Verb),
+    /// An account's month: what was there, what came, what each text cost, what is left
+    Statement(statement::Wanted),
+    /// Compare our books with the carriers' own record
+    Reconcile(reconcile::Wanted),
     /// Check every invariant of money and messages
     Audit(audit::Wanted),
     /// Kill a server and its carrier over and over, and compare every text and every credit
@@ -89,12 +98,16 @@ fn run_command(command: Command, shared: &Shared) -> Result {
             Command::Serve => serve::run(shared).await,
             Command::Demo(wanted) => demo::run(wanted, shared).await,
             Command::Carrier(wanted) => carrier::run(*wanted, shared).await,
+            Command::Stripe(wanted) => stripe::run(wanted, shared).await,
             Command::Migrate => migrate::run(shared).await,
             Command::Account(verb) => account::run(verb, shared).await,
             Command::Key(verb) => key::run(verb, shared).await,
             Command::Credits(verb) => credits::run(verb, shared).await,
             Command::Contacts(verb) => contacts::run(verb, shared).await,
             Command::Campaign(verb) => campaign::run(verb, shared).await,
+            Command::Rates(verb) => rates::run(verb, shared).await,
+            Command::Statement(wanted) => statement::run(wanted, shared).await,
+            Command::Reconcile(wanted) => reconcile::run(wanted, shared).await,
             Command::Audit(wanted) => audit::run(wanted, shared).await,
             Command::Torture(wanted) => torture::run(wanted, shared).await,
             Command::Inspect(_) => Ok(()),

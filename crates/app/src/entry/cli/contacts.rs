@@ -115,7 +115,8 @@ pub fn rows_bar(file: &[u8]) -> ProgressBar {
     bar
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
+/// Reads a file, or the standard input, whole.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
     let cannot = |error: std::io::Error| usage(format!("{}: {error}", path.display()));
     let mut bytes = Vec::new();
     let size = if path == Path::new("-") {
@@ -176,6 +177,10 @@ fn summary(account: &Account, done: &Imported, dry_run: bool) -> String {
         (done.updated, "known already, updated"),
         (done.duplicates, "stand twice in the file; the first row counts"),
         (done.opt_outs_kept, "opted out earlier and stay so, whatever the file says"),
+        (
+            done.not_texted.values().sum(),
+            "kept, and in countries this account does not text; see its setting countries",
+        ),
         (done.rejected_count, "rejected"),
     ] {
         if number > 0 {

@@ -4,18 +4,19 @@ use std::fmt::Write as _;
 
 use clap::Subcommand;
 use data_encoding::HEXLOWER;
+use domain::ids::AdjustmentId;
 use domain::ledger::Wallet;
 use serde_json::{Value, json};
 use store::accounts::Account;
+use store::adjustments::Adjustment;
 use store::wallets;
 
 use super::failure::{Result, usage};
-use super::outlet::{count, credits, faint, mark, strong};
+use super::outlet::{count, credits, doable, faint, mark, strong};
 use super::workplace::{Shared, Whose, Workplace};
-use crate::flow::accounts::adjust_credits;
-
-/// Who the ledger says moved the credits.
-const ACTOR: &str = "operator (command line)";
+use crate::entry::operators::OPERATOR;
+use crate::finance::adjustments::{Decision, decide};
+use crate::flow::accounts::{Moved, Mover, move_credits};
 
 /// What to do with credits.
 #[derive(Debug, Subcommand)]
@@ -34,11 +35,22 @@ pub struct Move {
     #[command(flatten)]
     whose: Whose,
     /// How many
-    #[arg(value_name = "AMOUNT", allow_negative_numbers = true)]
+    #[arg(
+        value_name = "AMOUNT",
+        allow_negative_numbers = true,
+        required_unless_present = "approve",
+        default_value_t = 0
+    )]
     amount: i64,
     /// Why, for the ledger
-    #[arg(long)]
+    #[arg(long, required_unless_present = "approve", default_value = "")]
     reason: String,
+    /// Which operator you are, as in `LEDGERLINE_OPERATORS`
+    #[arg(long = "as", value_name = "NAME", default_value = OPERATOR)]
+    name: String,
+    /// Agree to a movement that another operator proposed, instead
+    #[arg(long, value_name = "ADJUSTMENT", conflicts_with_all = ["amount", "reason", "once"])]
+    approve: Option<AdjustmentId>,
     /// A name for this movement: the same name a second time moves nothing
     #[arg(long, value_name = "NAME")]
     once: Option<String>,
@@ -47,6 +59,10 @@ pub struct Move {
 /// Runs the command.
 pub async fn run(verb: Verb, shared: &Shared) -> Result {
     match verb {
+        Verb::Grant(wanted) | Verb::Adjust(wanted) if wanted.approve.is_some() => {
+            let work = Workplace::open(shared).await?;
+            approve(&work, &wanted).await
+        }
         Verb::Grant(wanted) if wanted.amount <= 0 => {
             Err(usage("AMOUNT: write how many credits to give; `credits adjust` takes them back"))
         }
@@ -71,13 +87,58 @@ async fn adjust(work: &Workplace, wanted: &Move) -> Result {
         work.dice.fill(&mut chance);
         HEXLOWER.encode(&chance)
     });
+    let name = known(work, &wanted.name)?;
+    let actor = format!("{name} (command line)");
+    let two_person_above = work.settings.operators.two_person_above;
+    let mover = Mover { name, actor: &actor, two_person_above };
+    let movement = (wanted.amount, wanted.reason.as_str());
     let mut tx = work.db.begin().await?;
-    let wallet =
-        adjust_credits(&mut tx, account.id, &key, wanted.amount, ACTOR, &wanted.reason).await?;
+    let moved = move_credits(&mut tx, &*work.dice, account.id, &key, movement, mover).await?;
     tx.commit().await?;
+    let wallet = match moved {
+        Moved::Done(wallet) => wallet,
+        Moved::Proposed(one) => return propose(work, &account, &one),
+    };
     work.out.tell(&in_json(&account, &wallet), || {
         let verb = if wanted.amount > 0 { "given" } else { "taken back" };
         let moved = credits(wanted.amount.saturating_abs());
+        format!("{} {moved} {verb}\n{}", mark(true), in_words(&account, &wallet))
+    })
+}
+
+/// The name of an operator that there is.
+fn known<'a>(work: &Workplace, name: &'a str) -> Result<&'a str> {
+    if work.settings.operators.knows(name) {
+        return Ok(name);
+    }
+    let words = "there is no operator of this name; LEDGERLINE_OPERATORS names them";
+    Err(usage(format!("--as: {words}")))
+}
+
+fn propose(work: &Workplace, account: &Account, one: &Adjustment) -> Result {
+    let answer = json!({
+        "account": account.id, "adjustment": one.id, "amount": one.amount,
+        "state": one.state.as_str(), "proposed_by": one.proposed_by,
+    });
+    work.out.tell(&answer, || {
+        let command = format!("ledgerline credits adjust --approve {} --as NAME", one.id);
+        format!(
+            "Nothing moved yet: so many credits take two operators.\n\nNext, by another one: {}",
+            doable(command)
+        )
+    })
+}
+
+async fn approve(work: &Workplace, wanted: &Move) -> Result {
+    let name = known(work, &wanted.name)?;
+    let id = wanted.approve.ok_or_else(|| usage("--approve: write which adjustment"))?;
+    let mut tx = work.db.begin().await?;
+    let (one, wallet) = decide(&mut tx, &*work.dice, id, Decision::Approve, name).await?;
+    let account = store::accounts::account(&mut tx, one.account).await?;
+    tx.commit().await?;
+    work.out.tell(&in_json(&account, &wallet), || {
+        let moved = credits(one.amount.saturating_abs());
+        let verb = if one.amount > 0 { "given" } else { "taken back" };
         format!("{} {moved} {verb}\n{}", mark(true), in_words(&account, &wallet))
     })
 }

@@ -6,6 +6,7 @@
 //! looks on a terminal.
 
 mod account;
+mod anchors;
 mod audit;
 mod campaign;
 mod carrier;
@@ -20,8 +21,12 @@ mod log;
 mod migrate;
 mod outlet;
 mod progress;
+mod rates;
+mod reconcile;
 mod serve;
+mod statement;
 mod stop;
+mod stripe;
 mod torture;
 mod watch;
 mod workplace;

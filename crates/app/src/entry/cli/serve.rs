@@ -145,7 +145,7 @@ fn greeting(app: &App) -> Vec<String> {
             ));
         }
     }
-    if settings.operator_key.is_none() {
+    if !settings.has_operators() {
         sentences.push(
             "No operator key is set: accounts are made with `ledgerline account create`; set \
              LEDGERLINE_OPERATOR_KEY to make them over HTTP."
@@ -172,7 +172,7 @@ fn log_start(app: &App) {
         engine = app.db.engine().as_str(),
         carrier = app.settings.twilio.as_ref().map_or("sandbox", |twilio| &twilio.api_base),
         sandbox = app.sandbox.as_ref().map(|sandbox| sandbox.addr().to_string()),
-        operator_key = app.settings.operator_key.is_some(),
+        operators = app.settings.has_operators(),
         docs = format!("{}/docs", app.public_url),
         "started"
     );

@@ -12,6 +12,7 @@ use store::{Db, Options};
 use super::failure::{Result, bad_database, usage};
 use super::log;
 use super::outlet::Outlet;
+use crate::entry::app::install_plans;
 use crate::entry::settings::Settings;
 use crate::seam::{SystemClock, SystemDice};
 
@@ -58,6 +59,7 @@ impl Workplace {
     pub async fn open(shared: &Shared) -> Result<Self> {
         log::start(log::Stream::quiet(shared.log))?;
         let settings = Settings::read(shared.config.as_deref())?;
+        install_plans(&settings).map_err(|error| usage(format!("{error:#}")))?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let db = open_database(&settings, clock).await?;
         Ok(Self { settings, db, dice: Arc::new(SystemDice), out: Outlet { json: shared.json } })

@@ -10,10 +10,10 @@ use domain::ids::{AccountId, KeyId};
 use domain::instant::Instant;
 use domain::quiet_hours::QuietHours;
 use domain::token::Secret;
-use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use store::accounts::{Account, KeyMode, list_accounts};
 
+use super::adjustments::AdjustmentOut;
 use super::auth::Operator;
 use super::idempotency::{Answer, Asked};
 use super::page::{List, Page, PageIn, PageOut};
@@ -21,11 +21,11 @@ use super::params::Id;
 use super::problem::{Code, Problem, Result};
 use super::wallet::WalletOut;
 use crate::entry::app::App;
-use crate::flow::accounts::{self, AccountIn, NewKey};
+use crate::flow::accounts::{self, AccountIn, Moved, Mover, NewKey};
 use crate::flow::audit::{Audit, audit};
 
 /// Answers about no account yet are kept under this one.
-const NO_ACCOUNT: AccountId = AccountId(0);
+pub(super) const NO_ACCOUNT: AccountId = AccountId(0);
 
 /// An account.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
@@ -162,8 +162,7 @@ struct KeyMask([u8; 32]);
 
 impl KeyMask {
     fn of(app: &App, account: AccountId, idempotency_key: Option<&str>) -> Self {
-        let operator = app.settings.operator_key.as_ref().map(ExposeSecret::expose_secret);
-        let secret = Secret(accounts::digest(operator.unwrap_or_default()));
+        let secret = Secret(accounts::digest(app.settings.operators_secret()));
         let place = format!("{account} {}", idempotency_key.unwrap_or_default());
         Self(secret.mac("kept key", place.as_bytes()))
     }
@@ -187,16 +186,34 @@ pub struct CreditsIn {
     reason: String,
 }
 
-/// Gives credits to an account, or takes some back.
+/// A movement that another operator must agree to; nothing has moved yet.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub struct ProposedOut {
+    /// The proposed movement.
+    adjustment: AdjustmentOut,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum MovedOut {
+    Done(WalletOut),
+    Proposed(ProposedOut),
+}
+
+/// Gives credits to an account, or takes some back. Where the installation wants two operators to
+/// agree on so many, the answer is 202 and another one approves.
 #[utoipa::path(
     post, path = "/v1/accounts/{id}/credits", tag = "accounts", security(("operator" = [])),
     params(("id" = String, Path, description = "The account, `acc_…`")),
     request_body(content = CreditsIn, example = json!({"amount": 5000, "reason": "invoice 2041"})),
-    responses((status = 200, body = WalletOut)),
+    responses(
+        (status = 200, body = WalletOut, description = "They moved"),
+        (status = 202, body = ProposedOut, description = "Another operator must agree"),
+    ),
 )]
 pub async fn adjust_credits(
     State(app): State<Arc<App>>,
-    _: Operator,
+    operator: Operator,
     Id(account): Id<AccountId>,
     asked: Asked<CreditsIn>,
 ) -> Result<Answer> {
@@ -209,11 +226,20 @@ pub async fn adjust_credits(
         },
         |key| key.key.clone(),
     );
-    let key = &effect;
+    let (dice, key, name) = (&*app.dice, &effect, operator.name.as_str());
+    let two_person_above = app.settings.operators.two_person_above;
+    let mover = Mover { name, actor: name, two_person_above };
     let moved = asked.once.run(&app, account, |mut tx| async move {
-        let wallet =
-            accounts::adjust_credits(&mut tx, account, key, *amount, "operator", reason).await?;
-        Ok((tx, StatusCode::OK, WalletOut::from(&wallet)))
+        let wanted = (*amount, reason.as_str());
+        let (status, out) =
+            match accounts::move_credits(&mut tx, dice, account, key, wanted, mover).await? {
+                Moved::Done(wallet) => (StatusCode::OK, MovedOut::Done(WalletOut::from(&wallet))),
+                Moved::Proposed(one) => {
+                    let adjustment = AdjustmentOut::from(one);
+                    (StatusCode::ACCEPTED, MovedOut::Proposed(ProposedOut { adjustment }))
+                }
+            };
+        Ok((tx, status, out))
     });
     let answer = moved.await?;
     app.call.notify_one();

@@ -20,6 +20,7 @@ embedded!(
     "docs.css" "text/css; charset=utf-8",
     "watch.css" "text/css; charset=utf-8",
     "opt_out.css" "text/css; charset=utf-8",
+    "purchase.css" "text/css; charset=utf-8",
     "watch.js" "text/javascript; charset=utf-8",
     "icon.svg" "image/svg+xml",
 );

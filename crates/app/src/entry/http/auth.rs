@@ -10,11 +10,13 @@ use store::accounts::KeyMode;
 
 use super::problem::{Code, Problem, Result};
 use crate::entry::app::App;
-use crate::entry::settings::is_operator;
 use crate::flow::accounts::find_holder;
 
 /// Whoever runs the installation.
-pub struct Operator;
+pub struct Operator {
+    /// What they are called, in the ledger and in audit notes.
+    pub name: String,
+}
 
 /// Whoever holds a key of an account.
 pub struct Holder {
@@ -57,10 +59,10 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let app = Arc::<App>::from_ref(state);
         let key = presented(parts)?;
-        if is_operator(&app.settings, key) {
-            return Ok(Self);
+        if let Some(name) = app.settings.operator_of(key) {
+            return Ok(Self { name: name.to_owned() });
         }
-        if app.settings.operator_key.is_none() {
+        if !app.settings.has_operators() {
             let words = "this installation has no operator key; set LEDGERLINE_OPERATOR_KEY and \
                          start it again";
             return Err(Problem::new(Code::Forbidden, words));
@@ -80,7 +82,7 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self> {
         let app = Arc::<App>::from_ref(state);
         let key = presented(parts)?;
-        if is_operator(&app.settings, key) {
+        if app.settings.operator_of(key).is_some() {
             let words = "this route takes the key of an account; make one with \
                          POST /v1/accounts/{id}/keys";
             return Err(Problem::new(Code::Forbidden, words));

@@ -6,11 +6,14 @@
 //! calls `flow`, and answers; what may be done is decided below, never here. Every refusal leaves
 //! through [`problem`].
 
+mod accept;
 mod accounts;
+mod adjustments;
 mod appointments;
 mod assets;
 mod auth;
 mod automations;
+mod budget;
 mod campaigns;
 mod carriers;
 mod consents;
@@ -19,25 +22,35 @@ mod docs;
 mod figures;
 mod guard;
 mod health;
+mod holds;
 mod hooks;
 mod idempotency;
 mod json;
 mod messages;
 pub mod metrics;
+mod notices;
 pub mod openapi;
 mod opt_out;
 mod page;
 mod params;
 pub mod problem;
 mod progress;
+mod purchases;
 mod quote;
+mod rates;
+mod revenue;
 mod router;
 mod senders;
 mod server;
 mod settings;
+mod stripe_hook;
+mod subscriptions;
+pub mod statement_page;
+mod statements;
 mod tasks;
 mod templates;
 mod threads;
+mod topups;
 mod wallet;
 pub mod watch;
 

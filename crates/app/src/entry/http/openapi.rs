@@ -35,7 +35,17 @@ pub struct Document {
     tags(
         (name = "accounts", description = "For whoever runs the installation: accounts, their \
             keys and their credits. These take the operator's key, all others an account's."),
+        (name = "rates", description = "For whoever runs the installation: what texts cost, and \
+            what the carrier takes."),
+        (name = "adjustments", description = "For whoever runs the installation: movements of \
+            credits that take two operators."),
+        (name = "subscription", description = "What an account subscribed to, and what that \
+            allows."),
         (name = "wallet", description = "What an account has, and every credit that moved."),
+        (name = "limits", description = "What an account allows itself, what keeps its texts \
+            from leaving, and what it should know."),
+        (name = "payments", description = "Buying credits: prices, purchases, and what buys by \
+            itself."),
         (name = "contacts", description = "The people who get texts."),
         (name = "appointments", description = "Bookings, their reminders and series"),
         (name = "campaigns", description = "A text to a list: written, quoted, started, paused, \

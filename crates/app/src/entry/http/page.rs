@@ -44,6 +44,20 @@ pub enum List {
     Tasks = b'k',
     /// Runs of rules by id, newest first.
     Runs = b'f',
+    /// Purchases by id, newest first.
+    Purchases = b'u',
+    /// Stripe's events by arrival and id, newest first.
+    StripeEvents = b'y',
+    /// Holds by id, newest first.
+    Holds = b'h',
+    /// Notices by id, newest first.
+    Notices = b'n',
+    /// Operators' movements of credits by id.
+    Adjustments = b'j',
+    /// Prices by destination, kind, channel and date.
+    Rates = b'2',
+    /// Months by number, newest first.
+    Statements = b'3',
 }
 
 impl List {
@@ -121,16 +135,33 @@ impl Page {
 
     /// The key after which the page begins.
     pub fn after<const BYTES: usize>(&self, list: List) -> Result<Option<[u8; BYTES]>> {
+        let Some(key) = self.after_bytes(list)? else { return Ok(None) };
+        key.try_into().map(Some).map_err(|_| self.foreign_cursor())
+    }
+
+    /// Like [`Self::after`], for keys of any length.
+    pub fn after_bytes(&self, list: List) -> Result<Option<Vec<u8>>> {
         let Some(text) = &self.cursor else { return Ok(None) };
         let spelled = BASE32_NOPAD.decode(text.to_ascii_uppercase().as_bytes()).ok();
         let key = spelled.as_deref().and_then(|bytes| match bytes.split_first() {
-            Some((&mark, key)) if mark == list as u8 => key.try_into().ok(),
+            Some((&mark, key)) if mark == list as u8 => Some(key.to_vec()),
             _ => None,
         });
-        key.map(Some).ok_or_else(|| {
-            let words = format!("pass the next_{} of this very list", self.name);
-            Problem::malformed(self.name, words)
-        })
+        key.map(Some).ok_or_else(|| self.foreign_cursor())
+    }
+
+    fn foreign_cursor(&self) -> Problem {
+        let words = format!("pass the next_{} of this very list", self.name);
+        Problem::malformed(self.name, words)
+    }
+
+    /// Like [`Self::after`], for a number with a text behind it.
+    pub fn after_text(&self, list: List) -> Result<Option<(i64, String)>> {
+        let Some(key) = self.after_bytes(list)? else { return Ok(None) };
+        let parts = key.split_first_chunk::<8>().and_then(|(number, text)| {
+            Some((i64::from_be_bytes(*number), String::from_utf8(text.to_vec()).ok()?))
+        });
+        parts.map(Some).ok_or_else(|| self.foreign_cursor())
     }
 
     /// Like [`Self::after`], for numbers.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use domain::rates::SenderKind;
-use store::{accounts, rates};
+use store::accounts;
 
 use super::auth::Holder;
 use super::idempotency::{Answer, Asked};
@@ -33,10 +33,9 @@ pub async fn measure(
     }
     let mut tx = app.db.read().await?;
     let account = accounts::account(&mut tx, holder.account).await?;
-    let table = rates::rate_table(&mut tx).await?;
     let from = choose(&mut tx, holder.account, None, app.installation_sender()).await?;
     let kind = from.map_or(SenderKind::LongCode, |from| from.kind);
-    let quote = quote::quote(&account, &table, kind, &asked.wanted, tx.now())?;
+    let quote = quote::quote(&mut tx, &account, kind, &asked.wanted).await?;
     drop(tx);
     asked.once.after(&app, holder.account, StatusCode::OK, &quote).await
 }

@@ -17,15 +17,17 @@ use super::openapi::{self, Document};
 use super::server::Closing;
 use super::watch::Watchers;
 use super::{
-    accounts, appointments, assets, automations, campaigns, carriers, consents, contacts, docs,
-    figures, guard, health, hooks, messages, metrics, opt_out, quote, senders, settings, tasks,
-    templates, threads, wallet, watch,
+    accounts, adjustments, appointments, assets, automations, budget, campaigns, carriers,
+    consents, contacts, docs, figures, guard, health, holds, hooks, messages, metrics, notices,
+    opt_out, purchases, quote, rates, revenue, senders, settings, statements, stripe_hook,
+    subscriptions, tasks, templates, threads, topups, wallet, watch,
 };
 use crate::entry::app::App;
 
 const JSON_BYTES_MAX: usize = 256 << 10;
 const CSV_BYTES_MAX: usize = 64 << 20;
 const RECEIPT_BYTES_MAX: usize = 64 << 10;
+const EVENT_BYTES_MAX: usize = 512 << 10;
 /// An answer takes at most this long; a receipt's less (Twilio waits for 15 s), an import's longer.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 const RECEIPT_MAX: Duration = Duration::from_secs(14);
@@ -73,9 +75,15 @@ pub(super) fn router_until(app: Arc<App>, closing: Closing) -> Router {
         .route("/hooks/twilio/inbound", post(hooks::twilio_inbound))
         .layer(DefaultBodyLimit::max(RECEIPT_BYTES_MAX))
         .layer(from_fn_with_state(RECEIPT_MAX, guard::limit_time));
+    let events = Router::new()
+        .route("/hooks/stripe", post(stripe_hook::receive))
+        .layer(DefaultBodyLimit::max(EVENT_BYTES_MAX))
+        .layer(from_fn_with_state(RECEIPT_MAX, guard::limit_time));
     let pages = Router::new()
         .route("/docs", get(docs::page))
         .route("/watch/{token}", get(watch::page))
+        .route("/purchases/{token}", get(purchases::page))
+        .route("/cards/{token}", get(purchases::card))
         .route("/watch/{token}/events", get(watch::events))
         .route("/assets/{name}", get(assets::asset))
         .layer(from_fn(guard::guard_page))
@@ -85,6 +93,7 @@ pub(super) fn router_until(app: Arc<App>, closing: Closing) -> Router {
         .layer(from_fn(guard::guard_form))
         .layer(from_fn_with_state(ANSWER_MAX, guard::limit_time));
     api.merge(hooks)
+        .merge(events)
         .merge(pages)
         .merge(forms)
         .route("/openapi.json", get(openapi::json))
@@ -107,11 +116,33 @@ fn api() -> OpenApiRouter<Web> {
         .routes(routes!(accounts::make_key)) // POST …/{id}/keys
         .routes(routes!(accounts::adjust_credits)) // POST …/{id}/credits
         .routes(routes!(accounts::audit_account)) // GET …/{id}/audit
+        .routes(routes!(subscriptions::give_plan)) // PUT …/{id}/subscription
+        .routes(routes!(adjustments::list))
+        .routes(routes!(adjustments::approve)) // POST …/{id}/approve
+        .routes(routes!(adjustments::reject)) // POST …/{id}/reject
         .routes(routes!(carriers::show))
+        .routes(routes!(rates::list))
         // /v1/wallet, /v1/ledger, /v1/audit
         .routes(routes!(wallet::show))
         .routes(routes!(wallet::ledger))
         .routes(routes!(wallet::audit_own))
+        .routes(routes!(statements::list))
+        .routes(routes!(statements::show)) // GET …/{month}
+        .routes(routes!(statements::show_account)) // GET /v1/accounts/{id}/statements/{month}
+        // /v1/budget, /v1/holds, /v1/notices
+        .routes(routes!(budget::show, budget::write))
+        .routes(routes!(holds::list))
+        .routes(routes!(holds::lift)) // POST …/{id}/lift
+        .routes(routes!(notices::list))
+        .routes(routes!(notices::seen)) // POST …/{id}/seen
+        .routes(routes!(subscriptions::show, subscriptions::subscribe)) // /v1/subscription
+        // /v1/packs, /v1/purchases, /v1/auto-topup; /v1/stripe-events for the operator
+        .routes(routes!(purchases::packs))
+        .routes(routes!(purchases::list, purchases::start))
+        .routes(routes!(purchases::show)) // …/{id}
+        .routes(routes!(topups::show, topups::write))
+        .routes(routes!(stripe_hook::list))
+        .routes(routes!(stripe_hook::retry)) // POST …/{id}/retry
         // /v1/senders, /v1/contacts
         .routes(routes!(senders::list, senders::add))
         .routes(routes!(senders::change)) // PATCH …/{id}
@@ -171,6 +202,9 @@ fn import() -> OpenApiRouter<Web> {
     OpenApiRouter::new()
         .routes(routes!(contacts::import_csv)) // POST /v1/contacts/import
         .routes(routes!(appointments::import_csv)) // POST /v1/appointments/import
+        .routes(routes!(rates::import)) // POST /v1/rates
+        .routes(routes!(revenue::report))
+        .routes(routes!(revenue::reconcile)) // GET /v1/reconciliation
         .layer(DefaultBodyLimit::max(CSV_BYTES_MAX))
         .layer(from_fn_with_state(Arc::new(Semaphore::new(IMPORTS_MAX)), guard::limit_number))
         .layer(from_fn_with_state(IMPORT_MAX, guard::limit_time))

@@ -63,8 +63,7 @@ pub async fn resolve(
         if let Some(contact) = found {
             one.contact = Some(contact.id);
             one.phone = Some(contact.phone.clone());
-            let magic = clerk.asking.magic_allowed;
-            one.problem = usable_phone(&contact.phone, &clerk.owner.country, magic).err();
+            one.problem = usable_phone(&contact.phone, clerk).err();
         }
         if let Some(problem) = &one.problem {
             let words = format!("{problem}; this person is kept and gets no texts");
@@ -112,7 +111,7 @@ fn read(nth: usize, one: &AttendeeIn, clerk: &Clerk<'_>) -> Result<Person> {
     }
     match filled(&one.phone) {
         None => person.problem = Some("there is no phone".to_owned()),
-        Some(text) => match usable_phone(&text, &clerk.owner.country, clerk.asking.magic_allowed) {
+        Some(text) => match usable_phone(&text, clerk) {
             Ok(phone) => person.phone = Some(phone),
             Err(problem) => {
                 person.phone = Some(text.chars().take(64).collect());

@@ -42,7 +42,7 @@ pub async fn book(tx: &mut Tx, clerk: &Clerk<'_>, wanted: &AppointmentIn) -> Res
     }
     let mut warnings = Vec::new();
     let mut one = blank(clerk, tx.now(), external_id);
-    apply(&patch, &mut one, &clerk.owner, clerk.asking.magic_allowed, &mut warnings)?;
+    apply(&patch, &mut one, clerk, &mut warnings)?;
     one.state = wanted.state.as_deref().map_or(Ok(AppointmentState::Scheduled), checked_state)?;
     match one.state {
         AppointmentState::Completed | AppointmentState::NoShow => {}
@@ -119,8 +119,7 @@ async fn change(
     let mut warnings = Vec::new();
     let (id, now) = (before.appointment.id, tx.now());
     let mut after = before.clone();
-    let magic = clerk.asking.magic_allowed;
-    apply(patch, &mut after.appointment, &clerk.owner, magic, &mut warnings)?;
+    apply(patch, &mut after.appointment, clerk, &mut warnings)?;
     let state = patch.state.as_deref().map(checked_state).transpose()?;
     let state = match wish {
         // Whoever sends the whole booking again does not mean its answers.

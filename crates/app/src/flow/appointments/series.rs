@@ -253,7 +253,7 @@ async fn change(
     let mut warnings = Vec::new();
     let now = tx.now();
     let mut draft = draft_of(clerk, &one, now);
-    apply(patch, &mut draft, &clerk.owner, clerk.asking.magic_allowed, &mut warnings)?;
+    apply(patch, &mut draft, clerk, &mut warnings)?;
     let zone = zone_of(&draft.timezone)?;
     if patch.starts_at.is_some() {
         one.starts_local = match local_time::parse_wall(patch.starts_at.as_deref().unwrap_or("")) {

@@ -7,9 +7,9 @@ use domain::local_time::{self, Resolution};
 use domain::phone;
 use domain::quiet_hours;
 use serde::{Deserialize, Deserializer, Serialize};
-use store::accounts::Account;
 use store::appointments::{Appointment, AppointmentState, Coach};
 
+use super::booking::Clerk;
 use crate::flow::accounts::checked_zone;
 use crate::flow::{Result, invalid};
 
@@ -250,8 +250,7 @@ pub fn check_start(starts_at: Instant, now: Instant) -> Result<()> {
 /// Who holds a booking, checked. A number that cannot be texted is left out with a warning.
 pub fn checked_coach(
     wanted: &CoachIn,
-    owner: &Account,
-    magic_allowed: bool,
+    clerk: &Clerk<'_>,
     warnings: &mut Vec<Warning>,
 ) -> Result<Coach> {
     let known = match wanted {
@@ -263,7 +262,7 @@ pub fn checked_coach(
     let timezone = timezone.map(|zone| checked_zone("coach.timezone", zone)).transpose()?;
     let phone = match known.phone.as_deref().map(str::trim).filter(|phone| !phone.is_empty()) {
         None => None,
-        Some(text) => match usable_phone(text, &owner.country, magic_allowed) {
+        Some(text) => match usable_phone(text, clerk) {
             Ok(phone) => Some(phone),
             Err(problem) => {
                 let words = format!("{problem}; the coach gets no texts");
@@ -276,14 +275,10 @@ pub fn checked_coach(
 }
 
 /// The number in its international form, if texts may go there.
-pub fn usable_phone(
-    text: &str,
-    country: &str,
-    magic_allowed: bool,
-) -> std::result::Result<String, String> {
-    let number = phone::parse(text, Some(country)).map_err(|error| error.to_string())?;
-    let regions = ["US", "CA", country].map(str::to_owned).to_vec();
-    match phone::refusal(&number, &regions, magic_allowed) {
+pub fn usable_phone(text: &str, clerk: &Clerk<'_>) -> std::result::Result<String, String> {
+    let home = &clerk.owner.country;
+    let number = phone::parse(text, Some(home)).map_err(|error| error.to_string())?;
+    match phone::refusal(&number, &clerk.choices.countries(home), clerk.asking.magic_allowed) {
         Some(why) => Err(why.to_string()),
         None => Ok(number.e164.to_string()),
     }
@@ -301,8 +296,7 @@ pub fn checked_state(word: &str) -> Result<AppointmentState> {
 pub fn apply(
     patch: &AppointmentPatch,
     one: &mut Appointment,
-    owner: &Account,
-    magic_allowed: bool,
+    clerk: &Clerk<'_>,
     warnings: &mut Vec<Warning>,
 ) -> Result<()> {
     if let Some(title) = &patch.title {
@@ -339,10 +333,8 @@ pub fn apply(
             filled.map(|text| checked_text("location", text, LOCATION_CHARS_MAX)).transpose()?;
     }
     if let Some(coach) = &patch.coach {
-        one.coach = coach
-            .as_ref()
-            .map(|coach| checked_coach(coach, owner, magic_allowed, warnings))
-            .transpose()?;
+        one.coach =
+            coach.as_ref().map(|coach| checked_coach(coach, clerk, warnings)).transpose()?;
     }
     Ok(())
 }

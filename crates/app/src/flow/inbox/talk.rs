@@ -95,7 +95,7 @@ pub async fn start(
         }
         (None, Some(raw)) => {
             let owner = accounts::account(tx, account).await?;
-            checked_number(raw, &owner, asking.magic_allowed)?
+            checked_number(raw, &owner, &choices, asking.magic_allowed)?
         }
         _ => return Err(invalid("contact_id", "write either contact_id or phone")),
     };
@@ -109,8 +109,15 @@ pub async fn start(
     Ok(TalkOut { thread: one(tx, account, id).await?, message })
 }
 
-fn checked_number(raw: &str, owner: &Account, magic_allowed: bool) -> Result<String> {
-    checked_phone(raw, &owner.country, magic_allowed).map_err(|refusal| match refusal {
+fn checked_number(
+    raw: &str,
+    owner: &Account,
+    choices: &Settings,
+    magic_allowed: bool,
+) -> Result<String> {
+    let countries = choices.countries(&owner.country);
+    let checked = checked_phone(raw, &owner.country, &countries, magic_allowed);
+    checked.map_err(|refusal| match refusal {
         Refusal::Invalid { problem, .. } => invalid("phone", problem),
         other => other,
     })

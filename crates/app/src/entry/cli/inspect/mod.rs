@@ -2,7 +2,8 @@
 //! database.
 //!
 //! [`lines`] answers many inputs, a JSON object each; without `--jsonl` one input is answered for
-//! a person. Each kind of input is a file; the rules themselves are in `domain` and `twilio`.
+//! a person. Each kind of input is a file; the rules themselves are in `domain`, `twilio`
+//! and `stripe`.
 
 mod keyword;
 mod lines;
@@ -12,6 +13,7 @@ mod reply;
 mod rrule;
 mod segments;
 mod signature;
+mod stripe_signature;
 
 use clap::Subcommand;
 
@@ -35,6 +37,8 @@ pub enum Subject {
     Reply(reply::Wanted),
     /// Whether a webhook was signed by Twilio
     TwilioSignature(signature::Wanted),
+    /// Whether a webhook was signed by Stripe
+    StripeSignature(stripe_signature::Wanted),
 }
 
 /// Runs the command.
@@ -47,5 +51,6 @@ pub fn run(subject: Subject, out: Outlet) -> Result {
         Subject::Keyword(wanted) => keyword::run(wanted, out),
         Subject::Reply(wanted) => reply::run(wanted, out),
         Subject::TwilioSignature(wanted) => signature::run(wanted, out),
+        Subject::StripeSignature(wanted) => stripe_signature::run(wanted, out),
     }
 }
