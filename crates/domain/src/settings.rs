@@ -55,6 +55,8 @@ pub struct Settings {
     pub state_hours: StateHours,
     /// Texts to one phone in a day at most, codes aside.
     pub recipient_daily_max: Option<u32>,
+    /// A single text is refused while the same words to the same phone are on their way.
+    pub refuse_duplicates: bool,
     /// Countries whose numbers are texted, as ISO 3166 codes in capitals; `None` for the United
     /// States, Canada and the account's own.
     pub countries: Option<Vec<String>>,
@@ -92,6 +94,7 @@ impl Default for Settings {
             reply_quiet_exempt: false,
             state_hours: StateHours::Marketing,
             recipient_daily_max: None,
+            refuse_duplicates: false,
             countries: None,
             reminders_hourly_max: Some(100),
             texts_hourly_max: None,

@@ -252,9 +252,8 @@ pub async fn moved(
         .await?;
     rows.into_iter()
         .map(|(kind, seq, price, phone, context, segments, sid)| {
-            let state = match EventKind::from_code(kind) {
-                Some(EventKind::Turned(state)) => state,
-                _ => return Err(damaged("an event that moved credits")),
+            let Some(EventKind::Turned(state)) = EventKind::from_code(kind) else {
+                return Err(damaged("an event that moved credits"));
             };
             Ok(Moved { state, seq, price, phone, context, segments, sid })
         })

@@ -188,7 +188,8 @@ impl Client {
         let (status, request_id, body) = exchange(request).await?;
         if (200..300).contains(&status) {
             return serde_json::from_slice(&body).map_err(|error| {
-                tracing::warn!(component = "stripe", path, status, request_id, %error, "unreadable");
+                let words = "an unreadable answer";
+                tracing::warn!(component = "stripe", path, status, request_id, %error, "{words}");
                 Error::Unavailable(format!("HTTP {status}, unreadable: {error}"))
             });
         }

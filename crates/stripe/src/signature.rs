@@ -1,9 +1,9 @@
 //! `Stripe-Signature`: proof that a webhook was written by Stripe.
 //!
 //! The rule (FACTS 10.1, `WebhookSignature` of Stripe's own Python library): the header is
-//! `t=UNIX,v1=HEX`, with as many `v1` as there are secrets during a rotation; each is the lower-case
-//! hex of HMAC-SHA256, keyed with the whole secret `whsec_…`, over the timestamp, a dot and the
-//! raw body. Verify before reading the body as JSON: another spelling of the same JSON has
+//! `t=UNIX,v1=HEX`, with as many `v1` as there are secrets during a rotation; each is the
+//! lower-case hex of HMAC-SHA256, keyed with the whole secret `whsec_…`, over the timestamp, a dot
+//! and the raw body. Verify before reading the body as JSON: another spelling of the same JSON has
 //! another signature. How the timestamp may be spelled is in [`crate::decimal`].
 
 use std::fmt::Write as _;

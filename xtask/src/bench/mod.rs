@@ -4,8 +4,8 @@
 //! commits on a real disk. Figures are printed, never judged.
 //!
 //! [`campaign`] sends a campaign beside plain HTTP ([`raw`]), [`receipts`] has receipts come in at
-//! a fixed rate ([`load`]), [`lanes`] sends codes beside a campaign,
-//! [`reminders`] fires reminders among many, [`life`] takes messages through the database. They stand on a [`stage`] of
+//! a fixed rate ([`load`]), [`lanes`] sends codes beside a campaign, [`reminders`] fires reminders
+//! among many, [`life`] takes messages through the database. They stand on a [`stage`] of
 //! [`processes`] and open accounts in a [`shop`]; [`figures`] are what they print.
 
 pub mod campaign;

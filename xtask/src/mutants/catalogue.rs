@@ -306,12 +306,45 @@ pub const MUTANTS: &[Mutant] = &[
         caught_by: &[TWICE, domain("message::tests::money_follows_the_state_for_every_pair")],
     },
     Mutant {
+        name: "M36",
+        breaks: "a refund takes as many credits as cents went back",
+        caught_by: &[
+            domain("payments::tests::credits_follow_the_money"),
+            api("stripe_events::b18_a_refund_takes_the_credits_back"),
+        ],
+    },
+    Mutant {
+        name: "M37",
+        breaks: "a dispute that was won gives nothing back",
+        caught_by: &[api("stripe_events::b19_a_dispute_that_is_won_leaves_no_trace")],
+    },
+    Mutant {
+        name: "M38",
+        breaks: "a lost dispute takes its credits a second time",
+        caught_by: &[domain("payments::tests::credits_follow_the_money")],
+    },
+    Mutant {
+        name: "M39",
+        breaks: "coming back from the payment page counts as paying",
+        caught_by: &[api("purchases::coming_back_from_the_page_grants_nothing")],
+    },
+    Mutant {
+        name: "M40",
+        breaks: "credits are granted once for each event instead of each purchase",
+        caught_by: &[api("stripe_events::events_in_every_order_and_number_come_to_the_same")],
+    },
+    Mutant {
         name: "M41",
         breaks: "a top-up does not pay the debt first",
         caught_by: &[
             domain("ledger::tests::credits_move_as_their_kind_says"),
             delivery("money::what_is_taken_beyond_the_balance_is_owed_and_paid_first"),
         ],
+    },
+    Mutant {
+        name: "M42",
+        breaks: "credits expire although texts on their way hold them",
+        caught_by: &[domain("lots::tests::what_is_left_expires_and_nothing_that_is_reserved")],
     },
     Mutant {
         name: "M43",
@@ -327,6 +360,13 @@ pub const MUTANTS: &[Mutant] = &[
         name: "M45",
         breaks: "a text costs what the price list says when it leaves, not what was quoted",
         caught_by: &[delivery("claims::a_list_costs_what_was_quoted_when_it_was_sealed")],
+    },
+    Mutant {
+        name: "M46",
+        breaks: "credits that expire begin one credit too late",
+        caught_by: &[domain(
+            "lots::tests::a_new_lot_stands_behind_the_others_and_before_what_lasts",
+        )],
     },
     Mutant {
         name: "M47",
@@ -390,12 +430,6 @@ pub const MUTANTS: &[Mutant] = &[
 
 /// Bugs of the catalogue that cannot be planted, and why.
 pub const WITHOUT_CODE: &[(&str, &str)] = &[
-    (
-        "M36 to M40 (refunds, disputes, grants of payments)",
-        "there are no payments; credits are given by operators",
-    ),
-    ("M42 (expiry eats reserved credits)", "credits do not expire"),
-    ("M46 (position of a lot off by one)", "there are no lots"),
     ("M55, M56, M57 (codes: counting, single use, two open)", "there is no verification of codes"),
     (
         "M58 (retry after a failed fsync)",

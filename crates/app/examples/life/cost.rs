@@ -13,7 +13,7 @@ pub struct Meter {
 impl Meter {
     /// User and system time so far. The kernel counts it in nanoseconds; a server's process that
     /// has ended is no longer counted, those that serve us live as long as the connections.
-    pub fn read(&self) -> Duration {
+    pub fn read(self) -> Duration {
         let own = of_process(std::process::id());
         own + self.server.map_or(Duration::ZERO, of_family)
     }

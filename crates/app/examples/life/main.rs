@@ -56,7 +56,7 @@ impl Spans {
 }
 
 /// One step after the other on one connection: what each costs.
-async fn apart(stage: &Stage, meter: &Meter) -> anyhow::Result<()> {
+async fn apart(stage: &Stage, meter: Meter) -> anyhow::Result<()> {
     let (texts, mut spent) = (stage.texts, [(Duration::ZERO, Duration::ZERO); 3]);
     let mut commits = [0u32; 3];
     let began = Stopwatch::now();
@@ -99,7 +99,7 @@ async fn apart(stage: &Stage, meter: &Meter) -> anyhow::Result<()> {
 
 /// Side by side, as the server does it: claims one by one, a few chunks sent at once, receipts
 /// gathered into batches.
-async fn together(stage: Arc<Stage>, meter: &Meter) -> anyhow::Result<()> {
+async fn together(stage: Arc<Stage>, meter: Meter) -> anyhow::Result<()> {
     let spans = Arc::new(Spans::default());
     let (accepted, news) = mpsc::unbounded_channel();
     let (began, before) = (Stopwatch::now(), meter.read());
@@ -218,11 +218,11 @@ fn micros_each(span: Duration, texts: usize) -> f64 {
 async fn measure(engine: &str, url: &str, server: Option<u32>, texts: usize) -> anyhow::Result<()> {
     let meter = Meter { server };
     let stage = Stage::open(url).await?;
-    println!("{engine}: {}", stage.reference(&meter).await?);
+    println!("{engine}: {}", stage.reference(meter).await?);
     let first = stage.campaign(0, texts / APART_PART).await?;
-    apart(&first, &meter).await?;
+    apart(&first, meter).await?;
     let second = first.campaign(texts / APART_PART, texts).await?;
-    together(Arc::new(second), &meter).await
+    together(Arc::new(second), meter).await
 }
 
 #[tokio::main]

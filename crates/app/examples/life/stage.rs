@@ -78,7 +78,8 @@ pub struct Stage {
     pub texts: usize,
     account: AccountId,
     stream: StreamId,
-    _wire: Arc<tempfile::TempDir>,
+    /// Holds the wire logs; gone with the last stage.
+    wire: Arc<tempfile::TempDir>,
 }
 
 impl Stage {
@@ -126,7 +127,7 @@ impl Stage {
             dice,
         };
         let (desk, wire) = (Arc::new(desk), Arc::new(wire));
-        Ok(Self { desk, texts: 0, account, stream: StreamId(0), _wire: wire })
+        Ok(Self { desk, texts: 0, account, stream: StreamId(0), wire })
     }
 
     /// Has a campaign to `texts` people, counted from `first` on, ready to leave: of an account of
@@ -169,7 +170,7 @@ impl Stage {
         campaigns::wish(&mut tx, account, stream, Wish::Start).await?;
         tx.commit().await?;
         while timer::look(&desk, true).await? {}
-        Ok(Self { desk, texts, account, stream, _wire: Arc::clone(&self._wire) })
+        Ok(Self { desk, texts, account, stream, wire: Arc::clone(&self.wire) })
     }
 
     /// Takes up the next chunk.
@@ -252,7 +253,7 @@ impl Stage {
 
     /// How fast this machine is at the moment: hashes of a fixed length, and plain rows added in
     /// durable batches.
-    pub async fn reference(&self, meter: &Meter) -> anyhow::Result<String> {
+    pub async fn reference(&self, meter: Meter) -> anyhow::Result<String> {
         let (began, before) = (Stopwatch::now(), meter.read());
         let mut hash = [0; 32];
         for _ in 0..REFERENCE_HASHES {

@@ -147,14 +147,15 @@ impl<'a> Gate<'a> {
     }
 
     /// Finds the single texts of a batch that say what another one to the same phone says that is
-    /// on its way. The texts of a list need no such look: it has every phone once.
+    /// on its way, where the account wants them refused. The texts of a list need no such look: it
+    /// has every phone once.
     pub async fn find_twins(
         &mut self,
         tx: &mut Tx,
         (account, stream): (AccountId, StreamId),
         batch: impl Iterator<Item = &Candidate>,
     ) -> Result<()> {
-        if !stream.is_endless() {
+        if !stream.is_endless() || !self.choices.refuse_duplicates {
             return Ok(());
         }
         let texts: Vec<(i64, &str, &str)> = batch
@@ -196,7 +197,7 @@ impl<'a> Gate<'a> {
         match decision {
             Decision::Defer { until, rule, inputs } => {
                 if let Some(objection) = objection.filter(|_| rule == Rule::AccountLimit) {
-                    self.limits.sound(candidate, objection);
+                    self.limits.sound(candidate, &objection);
                 }
                 Verdict::Defer(until, rule, inputs)
             }

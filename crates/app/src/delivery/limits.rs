@@ -92,7 +92,7 @@ impl<'a> Limits<'a> {
     }
 
     /// The gate put a text off for an objection: a guard that sounded opens its hold.
-    pub fn sound(&mut self, candidate: &Candidate, objection: Objection) {
+    pub fn sound(&mut self, candidate: &Candidate, objection: &Objection) {
         let (Some((guard, id)), Some(guards)) = (objection.alarm, &mut self.guards) else { return };
         let subject = guard.key(guards.lane, &candidate.recipient.phone);
         let reason = guards.reason(guard, &candidate.recipient.phone);

@@ -92,9 +92,7 @@ impl App {
         dice: Arc<dyn Dice>,
         knobs: sandbox::Knobs,
     ) -> anyhow::Result<Arc<Self>> {
-        install_contexts(&settings)?;
-        install_plans(&settings)?;
-        install_packs(&settings)?;
+        install_lists(&settings)?;
         let db = Db::open(&Options::new(&settings.database_url), Arc::clone(&clock)).await?;
         let lock = lock_database(&db)?;
         let secret = installation_secret(&db, &*dice).await?;
@@ -115,13 +113,6 @@ impl App {
             routes.hold_line(carrier, clock.now(), words);
         }
         let incarnation = Incarnation::new(clock.now(), &*dice);
-        let claimant = Claimant {
-            owner: incarnation,
-            lease: settings.bounds.lease,
-            installation_sender: installation_sender(&settings),
-            texts_max: CHUNK_TEXTS_MAX,
-            window_max: WINDOW_MAX,
-        };
         let desk = Arc::new(Desk {
             db: db.clone(),
             clock: Arc::clone(&clock),
@@ -136,23 +127,15 @@ impl App {
             conversations: Conversations::default(),
             paces: Paces::default(),
             wire_logs: WireLogs::open(&state_dir(&settings, &db), incarnation)?,
-            claimant,
+            claimant: claimant(&settings, incarnation),
             guard: ClockGuard::default(),
             stopping: AtomicBool::new(false),
         });
         let call = Arc::new(Notify::new());
-        let ground = Ground {
-            settings: &settings,
-            db: &db,
-            state_dir: &state_dir(&settings, &db),
-            clock: &clock,
-            dice: &dice,
-            secret: &secret,
-            public_url: &public_url,
-            funded: &call,
-        };
-        let here = format!("http://{}", listener.local_addr()?);
-        let Wired { payments, sandbox: stripe_sandbox } = wire(ground, &here).await?;
+        let (clock_and_dice, here) = ((&clock, &dice), listener.local_addr()?);
+        let ground = Ground::of(&settings, &db, clock_and_dice, (&secret, &public_url), &call);
+        let Wired { payments, sandbox: stripe_sandbox } =
+            wire(ground, &state_dir(&settings, &db), here).await?;
         let reception = Reception {
             db: db.clone(),
             dice: Arc::clone(&dice),
@@ -269,6 +252,24 @@ impl Workers {
                 tracing::error!(component = "app", %error, "a worker ended badly");
             }
         }
+    }
+}
+
+/// Reads the lists that an installation may bring.
+fn install_lists(settings: &Settings) -> anyhow::Result<()> {
+    install_contexts(settings)?;
+    install_plans(settings)?;
+    install_packs(settings)
+}
+
+/// Who takes texts up.
+fn claimant(settings: &Settings, owner: Incarnation) -> Claimant {
+    Claimant {
+        owner,
+        lease: settings.bounds.lease,
+        installation_sender: installation_sender(settings),
+        texts_max: CHUNK_TEXTS_MAX,
+        window_max: WINDOW_MAX,
     }
 }
 

@@ -74,7 +74,7 @@ impl PaymentSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use secrecy::ExposeSecret as _;
+    use secrecy::ExposeSecret;
 
     #[test]
     fn what_is_set_is_checked() {
@@ -86,7 +86,7 @@ mod tests {
             read(Some("sk_test_1"), Some("whsec_one, whsec_two,"), Some("http://127.0.0.1:9/"));
         let two = two.expect("is good");
         let secrets: Vec<&str> =
-            two.webhook_secrets.iter().map(|one| one.expose_secret()).collect();
+            two.webhook_secrets.iter().map(ExposeSecret::expose_secret).collect();
         assert_eq!(secrets, ["whsec_one", "whsec_two"]);
         assert_eq!(two.api_base, "http://127.0.0.1:9");
         for (key, secret, base, name) in [

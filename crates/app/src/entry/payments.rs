@@ -1,5 +1,6 @@
 //! How money is taken, as it is set: by Stripe, by the sandbox Stripe inside this process, or not.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,8 +34,6 @@ pub struct Ground<'a> {
     pub settings: &'a Settings,
     /// The database.
     pub db: &'a Db,
-    /// Where files beside the database are kept.
-    pub state_dir: &'a Path,
     /// The time.
     pub clock: &'a Arc<dyn Clock>,
     /// Chance.
@@ -47,6 +46,19 @@ pub struct Ground<'a> {
     pub funded: &'a Arc<Notify>,
 }
 
+impl<'a> Ground<'a> {
+    /// Puts it together.
+    pub const fn of(
+        settings: &'a Settings,
+        db: &'a Db,
+        (clock, dice): (&'a Arc<dyn Clock>, &'a Arc<dyn Dice>),
+        (secret, public_url): (&'a Secret, &'a str),
+        funded: &'a Arc<Notify>,
+    ) -> Self {
+        Self { settings, db, clock, dice, secret, public_url, funded }
+    }
+}
+
 /// Takes the installation's own prices instead of the built-in ones.
 pub fn install_packs(settings: &Settings) -> anyhow::Result<()> {
     let Some(file) = &settings.payments.packs_file else { return Ok(()) };
@@ -55,8 +67,9 @@ pub fn install_packs(settings: &Settings) -> anyhow::Result<()> {
     domain::packs::install(&csv).context("LEDGERLINE_PACKS_FILE")
 }
 
-/// Reaches Stripe, or starts the sandbox where texts reach nobody either.
-pub async fn wire(ground: Ground<'_>, hooks: &str) -> anyhow::Result<Wired> {
+/// Reaches Stripe, or starts the sandbox where texts reach nobody either. The sandbox keeps its
+/// record beside the database, else in `state_dir`, and posts its events to `here`.
+pub async fn wire(ground: Ground<'_>, state_dir: &Path, here: SocketAddr) -> anyhow::Result<Wired> {
     let set = &ground.settings.payments;
     let mut webhook_secrets = set.webhook_secrets.clone();
     let is_real = |base: &str| base == TWILIO_API_BASE;
@@ -73,14 +86,14 @@ pub async fn wire(ground: Ground<'_>, hooks: &str) -> anyhow::Result<Wired> {
         let key: SecretString = format!("sk_test_{}", hex("sandbox stripe key")).into();
         let hook: SecretString = format!("whsec_{}", hex("sandbox stripe hook")).into();
         webhook_secrets.push(hook.clone());
-        let record = record(ground.state_dir, ground.db, ground.secret);
+        let record = record(state_dir, ground.db, ground.secret);
         if let Some(parent) = record.parent() {
             std::fs::create_dir_all(parent)?;
         }
         let sandbox = Sandbox::start(Options {
             bind: ([127, 0, 0, 1], 0).into(),
             secret_key: Some(key.clone()),
-            webhook_url: Some(format!("{hooks}/hooks/stripe")),
+            webhook_url: Some(format!("http://{here}/hooks/stripe")),
             webhook_secret: hook,
             knobs: Knobs::default(),
             record: Some(record),

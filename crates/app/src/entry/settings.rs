@@ -245,7 +245,9 @@ impl Settings {
             let path = error.path.join(".");
             let name = match path.as_str() {
                 "" => "the configuration file".to_owned(),
-                path if path.starts_with("twilio") || path.starts_with("stripe") => path.to_ascii_uppercase(),
+                path if path.starts_with("twilio") || path.starts_with("stripe") => {
+                    path.to_ascii_uppercase()
+                }
                 path => format!("LEDGERLINE_{}", path.to_ascii_uppercase()),
             };
             bad(&name, error.kind.to_string())

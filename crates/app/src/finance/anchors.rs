@@ -47,7 +47,7 @@ struct Opening {
 struct Block {
     account: AccountId,
     /// Its last line.
-    block: i64,
+    upto: i64,
     /// The chain there.
     hash: String,
     /// [`LINE_DIGITS`] of each of its lines.
@@ -119,7 +119,7 @@ impl<W: Write> Writer<W> {
                     walk.pass(line);
                 }
                 let hash = HEXLOWER.encode(&walk.head);
-                self.line(&Block { account, block: walk.seq, hash, lines: digits })?;
+                self.line(&Block { account, upto: walk.seq, hash, lines: digits })?;
             }
         }
         let head = walk.told();
@@ -290,7 +290,7 @@ pub async fn compare(tx: &mut Tx, anchor: &Anchor) -> Result<Option<Difference>>
         let lines = wallets::list_lines(tx, account, walk.seq, count + 1).await?;
         let there = usize::try_from(count).unwrap_or(0).min(lines.len());
         let found: Vec<String> = lines[..there].iter().map(parts).collect();
-        let first = block.block - count + 1;
+        let first = block.upto - count + 1;
         let differs = (0..wanted.len()).find(|&n| {
             lines.get(n).map(|line| line.seq) != Some(first + i64::try_from(n).unwrap_or(0))
                 || found.get(n).map(String::as_str) != Some(wanted[n])
@@ -304,11 +304,13 @@ pub async fn compare(tx: &mut Tx, anchor: &Anchor) -> Result<Option<Difference>>
             let found: Vec<String> = lines.iter().map(parts).collect();
             return Ok(Some(name(first, n, &wanted, &found, &lines)));
         }
-        lines[..there].iter().for_each(|line| walk.pass(line));
+        for line in &lines[..there] {
+            walk.pass(line);
+        }
         if HEXLOWER.encode(&walk.head) != block.hash {
             let detail = format!(
                 "a line from {first} to {} was changed: the chain had another hash there",
-                block.block
+                block.upto
             );
             return Ok(Some(Difference { line: first, what: "changed", detail }));
         }

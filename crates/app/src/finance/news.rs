@@ -222,7 +222,12 @@ pub fn news_of_payment(it: &PaymentIntent, kind: &str, at: Instant) -> News {
     let ended = match (kind, it.status.as_str()) {
         ("payment_intent.canceled", _) | (_, "canceled") => {
             let why = it.cancellation_reason.as_deref().unwrap_or("no reason was given");
-            Some((PurchaseState::Failed, format!("the payment was canceled: {why}")))
+            // A page that closes takes its payment with it.
+            let state = match why {
+                "abandoned" | "automatic" | "expired" => PurchaseState::Expired,
+                _ => PurchaseState::Failed,
+            };
+            Some((state, format!("the payment was canceled: {why}")))
         }
         _ => None,
     };

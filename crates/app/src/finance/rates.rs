@@ -279,12 +279,12 @@ type Wrong = (&'static str, String);
 fn read(row: &Row, now: Instant) -> std::result::Result<Rate, Wrong> {
     let [place, kind, channel, from, credits, price, currency] = &row.cells;
     let destination = Destination::parse(place).map_err(|words| ("destination", words))?;
-    let sender_kind = word(kind, SenderKind::parse).ok_or_else(|| {
+    let sender_kind = word(kind, SenderKind::parse).map_err(|()| {
         let words: Vec<&str> = SenderKind::ALL.iter().map(|kind| kind.as_str()).collect();
         ("sender_kind", format!("write any, or one of {}", words.join(", ")))
     })?;
     let channel = word(channel, Channel::parse)
-        .ok_or_else(|| ("channel", "write any, sms, mms or whatsapp".to_owned()))?;
+        .map_err(|()| ("channel", "write any, sms, mms or whatsapp".to_owned()))?;
     let effective_from = moment(from, now).ok_or_else(|| {
         let words = "write a day such as 2026-12-01 or a time such as 2026-12-01T06:00:00Z";
         ("effective_from", words.to_owned())
@@ -298,11 +298,11 @@ fn read(row: &Row, now: Instant) -> std::result::Result<Rate, Wrong> {
     Ok(Rate { key, effective_from, credits_per_segment, carrier_price })
 }
 
-/// A word, or any.
-fn word<T>(cell: &str, parse: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
+/// A word, or nothing for any.
+fn word<T>(cell: &str, parse: impl Fn(&str) -> Option<T>) -> std::result::Result<Option<T>, ()> {
     match cell.to_ascii_lowercase().as_str() {
-        "" | ANY => Some(None),
-        word => parse(word).map(Some),
+        "" | ANY => Ok(None),
+        word => parse(word).map(Some).ok_or(()),
     }
 }
 

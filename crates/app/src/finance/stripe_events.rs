@@ -130,13 +130,13 @@ async fn whose(tx: &mut Tx, reading: &Reading) -> store::Result<Whose> {
         known = known.filter(|known| known.purchase.is_some()).or(Some(owner));
     }
     let found = named.filter(|named| named.purchase.is_some()).or(known).or(named);
-    Ok(match found {
-        Some(owner) => Whose::Somebodys(owner),
-        None => {
+    Ok(found.map_or_else(
+        || {
             let words = "nothing that it names is known here".to_owned();
             Whose::Nobodys(reading.references.first().cloned(), words)
-        }
-    })
+        },
+        Whose::Somebodys,
+    ))
 }
 
 fn is_one(one: Owner, other: Owner) -> bool {
@@ -188,7 +188,7 @@ impl Payments {
         let outcome = if next_at.is_some() { "put_off" } else { "failed" };
         tracing::error!(component = "payments", event = id, error = %refusal, outcome, "event");
         metrics::counter!("ledgerline_stripe_events_total", "outcome" => outcome).increment(1);
-        put_event_off(&mut tx, id, &short(refusal.to_string()), next_at).await?;
+        put_event_off(&mut tx, id, &short(&refusal.to_string()), next_at).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -245,10 +245,9 @@ impl Payments {
             }
             Matter::Money(news) if news.payment_method.is_some() && news.paid_at.is_some() => {
                 // The card matters only where it is to be kept.
-                match self.keeps_card(owner).await {
-                    true => self.ask_card(news.payment_method.as_deref(), None, &mut asked).await,
-                    false => Ok(()),
-                }
+                let card = news.payment_method.as_deref();
+                let card = if self.keeps_card(owner).await { card } else { None };
+                self.ask_card(card, None, &mut asked).await
             }
             Matter::Plan => match &event.object {
                 Object::Subscription(it) => match stripe.subscription(&it.id).await {
@@ -408,7 +407,7 @@ async fn enter_customer(tx: &mut Tx, account: AccountId, customer: &str) -> stor
     bind(tx, Owner { account, purchase: None }, &[customer.to_owned()]).await
 }
 
-fn short(text: String) -> String {
+fn short(text: &str) -> String {
     text.chars().take(NOTE_CHARS_MAX).collect()
 }
 

@@ -62,6 +62,8 @@ pub struct SettingsOut {
     pub state_hours: StateHours,
     /// Texts to one phone in a day at most, codes aside; `null` for any number.
     pub recipient_daily_max: Option<u32>,
+    /// A single text is refused while the same words to the same phone are on their way.
+    pub refuse_duplicates: bool,
     /// Countries whose numbers are texted, as two capitals each.
     pub countries: Vec<String>,
     /// Bookings whose reminders leave within an hour, at most; `null` for any number.
@@ -146,6 +148,8 @@ pub struct SettingsIn {
     #[serde(default, deserialize_with = "given")]
     #[schema(value_type = Option<u32>)]
     pub recipient_daily_max: Option<Option<u32>>,
+    /// A single text is refused while the same words to the same phone are on their way.
+    pub refuse_duplicates: Option<bool>,
     /// Countries whose numbers are texted, as two letters each; `null` for the United States,
     /// Canada and the account's own.
     #[serde(default, deserialize_with = "given")]
@@ -231,6 +235,7 @@ async fn shown(tx: &mut Tx, account: AccountId, choices: Settings) -> Result<Set
         reply_quiet_exempt: choices.reply_quiet_exempt,
         state_hours: choices.state_hours,
         recipient_daily_max: choices.recipient_daily_max,
+        refuse_duplicates: choices.refuse_duplicates,
         countries,
         reminders_hourly_max: choices.reminders_hourly_max,
         texts_hourly_max: choices.texts_hourly_max,
@@ -333,6 +338,7 @@ fn apply(after: &mut Settings, wanted: &SettingsIn) -> Result<()> {
         reply_quiet_exempt,
         state_hours,
         recipient_daily_max,
+        refuse_duplicates,
         reminders_hourly_max,
         texts_hourly_max,
         guarded_lanes,

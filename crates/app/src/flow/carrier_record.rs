@@ -290,7 +290,8 @@ impl Work {
             let detail = format!("the carrier bills {billed} parts, {} were priced", ours.segments);
             self.tell("segments", &ours.sid, Some(ours.message), detail);
         }
-        let ended = one.text.receipt.map(domain::message::Receipt::state).filter(is_end);
+        let ended =
+            one.text.receipt.map(domain::message::Receipt::state).filter(|end| is_end(*end));
         if let Some(end) = ended.filter(|end| *end != ours.state && ours.state != State::Read) {
             self.differences.status += 1;
             let detail = format!("the carrier says {end}, we know {}", ours.state);
@@ -409,7 +410,7 @@ impl Work {
     }
 }
 
-const fn is_end(state: &State) -> bool {
+const fn is_end(state: State) -> bool {
     matches!(state, State::Delivered | State::Undelivered | State::Failed | State::Read)
 }
 

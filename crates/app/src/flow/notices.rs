@@ -189,14 +189,14 @@ async fn take_up(
     let mailing = (Mailing::Due, tries);
     notices::save_mailing(&mut tx, account, id, mailing, Some(now + TAKEN_FOR)).await?;
     tx.commit().await?;
-    Ok(Some((letter(given, to, &business, public_url), tries)))
+    Ok(Some((letter(&given, to, &business, public_url), tries)))
 }
 
-fn letter(given: Given, to: String, business: &str, public_url: &str) -> Letter {
+fn letter(given: &Given, to: String, business: &str, public_url: &str) -> Letter {
     let mut body = format!("{}\n\n{}\n", given.notice.title, given.notice.detail);
     if let Some(link) = &given.notice.link {
         let base = if link.starts_with('/') { public_url } else { "" };
-        body += &format!("\n{base}{link}\n");
+        body.extend(["\n", base, link, "\n"]);
     }
     Letter {
         id: given.id,

@@ -1,6 +1,6 @@
 //! What happens by itself: reminders fall due, lists are sealed, scheduled campaigns start, funded
-//! ones resume, subscriptions renew, credits expire. Level-triggered: it looks at what is, so a lost
-//! wake-up costs a moment.
+//! ones resume, subscriptions renew, credits expire. Level-triggered: it looks at what is, so a
+//! lost wake-up costs a moment.
 
 use domain::campaign::{Event, PauseReason, State};
 use domain::velocity::hour_of;

@@ -124,7 +124,7 @@ async fn texts_go_to_allowed_countries_only(engine: Engine) {
     let (status, _, field) = answer.problem();
     assert_eq!((status, field.as_deref()), (422, Some("to")));
     // A campaign's quote and the import's report say the same.
-    let wanted = json!({"phone": "+447400123456", "consent": "opted_in"});
+    let wanted = json!({"phone": "+447400123456", "name": "Bo", "consent": "opted_in"});
     server.post(&account.key, "/v1/contacts", &wanted).await.made();
     server.contacts(&account, 1).await;
     let campaign = server.campaign(&account).await;
@@ -143,7 +143,7 @@ async fn texts_go_to_allowed_countries_only(engine: Engine) {
     let taken = server.post(&account.key, "/v1/messages", &text).await;
     assert_eq!(taken.status, 202, "{}", taken.text());
     let quoted = server.order(&account.key, &quote).await.ok();
-    assert_eq!(quoted["sendable"], 2);
+    assert_eq!(quoted["sendable"], 2, "{quoted}");
     assert_eq!(import("/v1/contacts/import").await.ok()["not_texted"], json!({}));
 }
 

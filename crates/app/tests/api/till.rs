@@ -141,6 +141,14 @@ impl Shop {
                 }),
             ),
             "/v1/payment_intents" => self.charge(&format!("pi_auto_{n}"), form),
+            path if self.objects.contains_key(path) => {
+                // A change of what is there.
+                let mut changed = self.objects[path].clone();
+                for (name, value) in metadata_of(form).as_object().into_iter().flatten() {
+                    changed["metadata"][name] = value.clone();
+                }
+                (200, changed)
+            }
             other => panic!("nobody asks for {other}"),
         };
         if answered.0 == 200 {

@@ -362,6 +362,7 @@ async fn stale_news_lifts_no_halt(engine: Engine) {
     let account = low(&till).await;
     let before = till.buy(&account).await;
     till.shop().charging = Charging::Declines("stolen_card");
+    till.server.clock.advance(Duration::from_secs(1));
     till.look().await;
     assert_eq!(rule(&till, &account).await["state"], "halted");
     // A page that was opened before the halt is paid: that is no answer to it.

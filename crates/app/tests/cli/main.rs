@@ -4,6 +4,8 @@ mod business;
 mod contacts;
 mod demo;
 mod inspect;
+mod money;
+mod operators;
 mod program;
 mod servers;
 mod settings;

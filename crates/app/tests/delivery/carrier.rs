@@ -1,14 +1,15 @@
 //! A carrier that keeps its own record.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use domain::instant::Instant;
 use domain::message::Receipt;
+use domain::rates::Price;
 use domain::seam::{Clock, VirtualClock};
 use ledgerline::delivery::carrier::{
-    Answer, Carrier, Listed, Listing, Mark, Outgoing, Search, Unanswered,
+    Answer, Carrier, Listed, Listing, Mark, Outgoing, RecordPage, Recorded, Search, Unanswered,
 };
 use tokio::sync::{Notify, Semaphore};
 use twilio::outcome::Outcome;
@@ -36,6 +37,8 @@ pub struct FakeCarrier {
     accepted: Mutex<Vec<Accepted>>,
     /// Texts of the list that do not show.
     hidden: Mutex<BTreeSet<String>>,
+    /// What it bills: parts and price, by SID.
+    bills: Mutex<BTreeMap<String, (u32, Option<Price>)>>,
     /// The list answers nothing.
     pub silent: AtomicBool,
     /// The list says that everything was delivered.
@@ -52,6 +55,7 @@ impl FakeCarrier {
         Self {
             clock,
             hidden: Mutex::default(),
+            bills: Mutex::default(),
             silent: AtomicBool::new(false),
             told: AtomicBool::new(false),
             script: Mutex::new(Box::new(|_, _| None)),
@@ -109,6 +113,11 @@ impl FakeCarrier {
         } else {
             all.remove(sid)
         };
+    }
+
+    /// Bills a text.
+    pub fn bill(&self, sid: &str, segments: u32, price: Option<Price>) {
+        self.bills.lock().expect("no panic").insert(sid.to_owned(), (segments, price));
     }
 
     fn listing(&self, to: Option<&str>, since: Instant) -> Result<Listing, Unanswered> {
@@ -172,6 +181,23 @@ impl Carrier for FakeCarrier {
 
     fn list<'a>(&'a self, to: Option<&'a str>, since: Instant) -> Search<'a, Listing> {
         Box::pin(async move { self.listing(to, since) })
+    }
+
+    fn record<'a>(&'a self, next: Option<&'a str>) -> Search<'a, RecordPage> {
+        // Three texts a page.
+        Box::pin(async move {
+            let skipped: usize = next.map_or(0, |text| text.parse().expect("a number"));
+            let all = self.listing(None, Instant(0))?.texts;
+            let bills = self.bills.lock().expect("no panic").clone();
+            let more = all.len() > skipped + 3;
+            let texts = all.into_iter().skip(skipped).take(3).map(|text| {
+                let bill = bills.get(&text.sid).cloned();
+                let (segments, price) = bill.map_or((None, None), |(n, price)| (Some(n), price));
+                Recorded { text, segments, price }
+            });
+            let texts = texts.collect();
+            Ok(RecordPage { texts, next: more.then(|| (skipped + 3).to_string()) })
+        })
     }
 
     fn newest(&self) -> Search<'_, Vec<Listed>> {

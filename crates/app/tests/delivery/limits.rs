@@ -411,6 +411,7 @@ async fn codes_to_numbers_that_follow_one_another_are_held(engine: Engine) {
 async fn the_same_words_are_not_sent_while_they_are_on_their_way(engine: Engine) {
     let shop = Shop::open(engine).await;
     shop.credits(100, "first").await;
+    choose(&shop, |choices| choices.refuse_duplicates = true).await;
     // Taken up together, and one after the other while the first is on the wire.
     let first = shop.text(&phone(0), "message.notification", "News").await;
     let twin = shop.text(&phone(0), "message.notification", "News").await;

@@ -119,7 +119,8 @@ async fn the_ledger_cannot_be_changed_and_an_audit_finds_what_was(engine: Engine
     ];
     for (change, check) in cases {
         let mut tx = shop.db.begin().await.expect("begins");
-        unlock(&shop, &mut tx).await;
+        shop.unlock(&mut tx, "ledger_entry").await;
+        shop.unlock(&mut tx, "message_event").await;
         let changed = tx.many(change, (account,), Rows::of(0)).await.expect("nothing to do");
         assert_eq!(changed, 0);
         assert!(tx.execute(change, (account,)).await.expect("changes") > 0, "{change}");
@@ -127,26 +128,5 @@ async fn the_ledger_cannot_be_changed_and_an_audit_finds_what_was(engine: Engine
         let found = audit::audit(&shop.db, shop.account).await.expect("audits");
         let fault = found.checks.iter().find(|one| one.name == check).expect("is checked");
         assert!(!found.ok && !fault.ok, "{change}: {:#?}", found.checks);
-    }
-}
-
-async fn unlock(shop: &Shop, tx: &mut store::Tx) {
-    let tables = ["ledger_entry", "message_event"];
-    for table in tables {
-        let statements: Vec<&'static str> = match (shop.engine().is_postgres(), table) {
-            (true, "ledger_entry") => vec!["alter table ledger_entry disable trigger all"],
-            (true, _) => vec!["alter table message_event disable trigger all"],
-            (false, "ledger_entry") => vec![
-                "drop trigger if exists ledger_entry_no_update",
-                "drop trigger if exists ledger_entry_no_delete",
-            ],
-            (false, _) => vec![
-                "drop trigger if exists message_event_no_update",
-                "drop trigger if exists message_event_no_delete",
-            ],
-        };
-        for statement in statements {
-            tx.execute(statement, ()).await.expect("drops");
-        }
     }
 }

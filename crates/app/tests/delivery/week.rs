@@ -203,6 +203,8 @@ async fn a_week_of_ten_thousand_appointments(engine: Engine) {
     let shop = Shop::open_at(engine, BEGIN).await;
     shop.credits(100_000, "first").await;
     choose(&shop, |choices| choices.reminders_hourly_max = None).await;
+    // The new choices hold before anything is booked.
+    shop.tick().await;
     let now = Instant::parse(BEGIN).expect("a time");
     let cases = cases(now);
     let ids = book(&shop, &cases).await;

@@ -9,7 +9,7 @@ use crate::seam::SeededDice;
 
 fn books(paid: i64, available: i64, reserved: i64, breakage: i64) -> Books {
     let spent = paid - available - reserved - breakage;
-    Books { paid, available, reserved, spent, breakage, ..Books::default() }
+    Books { available, reserved, spent, paid, breakage, ..Books::default() }
 }
 
 fn lot(start: i64, size: i64, expires_at: i64) -> Lot {
@@ -63,7 +63,9 @@ fn what_is_left_expires_and_nothing_that_is_reserved() {
         assert!(expire(&mut lots, &books, Instant(4)).is_empty(), "not before its time");
         let found = expire(&mut lots, &books, Instant(5));
         let mut lost = vec![0; lots.len()];
-        found.iter().for_each(|&(at, due)| lost[at] = due);
+        for &(at, due) in &found {
+            lost[at] = due;
+        }
         assert_eq!(lost, wanted, "{stretches:?} {available} {reserved}");
         let stay: Vec<bool> = lots.iter().map(|lot| lot.open).collect();
         assert_eq!(stay, open, "{stretches:?} {available} {reserved}");

@@ -217,7 +217,7 @@ proptest! {
         order in prop::collection::vec(any::<prop::sample::Index>(), 0..24),
     ) {
         // What names no plan is not ours until another piece of news does, so one comes first.
-        let named = |id: &str| News { plan: Some("growth".to_owned()), ..news(id, State::Active, -1) };
+        let named = |id: &str| news(id, State::Active, -1);
         let base = [named("a"), named("b"), named("c")];
         let once: Vec<News> = base.iter().cloned().chain(first.clone()).collect();
         let mut shuffled: Vec<News> = base.to_vec();

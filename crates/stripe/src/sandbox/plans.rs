@@ -144,7 +144,8 @@ fn intent_for(work: &mut Work<'_>, invoice: &str) -> String {
     let intent = paying::make_intent(
         work,
         json!({
-            "amount": bill["amount_due"], "currency": bill["currency"], "customer": bill["customer"],
+            "amount": bill["amount_due"], "currency": bill["currency"],
+            "customer": bill["customer"],
             "description": "Subscription",
         }),
     );

@@ -33,7 +33,7 @@ fn an_event_is_read_whole() {
     assert!(!read.livemode);
     match read.object {
         Object::PaymentIntent(payment) => {
-            assert_eq!((&*payment.id, payment.amount), ("pi_1", 2500))
+            assert_eq!((&*payment.id, payment.amount), ("pi_1", 2500));
         }
         other => panic!("{other:?}"),
     }

@@ -6,10 +6,12 @@ use stripe::objects::{
     PaymentIntent, PaymentMethod, Refund, SetupIntent, Subscription,
 };
 
+#[expect(clippy::needless_pass_by_value, reason = "rows are written where they are read")]
 fn read<T: serde::de::DeserializeOwned>(value: Value) -> T {
     from_value(value.clone()).unwrap_or_else(|error| panic!("{value}: {error}"))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with what may be absent")]
 fn text(text: &str) -> Option<String> {
     Some(text.to_owned())
 }

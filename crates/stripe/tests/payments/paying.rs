@@ -13,6 +13,7 @@ const PAID: &[&str] = &[
 ];
 const DECLINED: &[&str] =
     &["payment_intent.created", "charge.failed", "payment_intent.payment_failed"];
+const ASKED: &[&str] = &["payment_intent.created", "payment_intent.requires_action"];
 const CONFIRMED: &[&str] = &[
     "payment_intent.created",
     "payment_intent.requires_action",
@@ -83,7 +84,7 @@ const ON_PAGES: [Row; 19] = [
     ("4000002500003155", "fail", "declined", "open", "unpaid", "requires_payment_method",
         Some(("payment_intent_authentication_failure", None)), REFUSED),
     ("4000002760003184", "approve", "done", "complete", "paid", "succeeded", None, CONFIRMED),
-    ("4000002760003184", "ask", "asks", "open", "unpaid", "requires_action", None, &CONFIRMED_FIRST),
+    ("4000002760003184", "ask", "asks", "open", "unpaid", "requires_action", None, ASKED),
     ("4000000000000341", "", "done", "complete", "paid", "succeeded", None, PAID),
     ("4000000000000259", "", "done", "complete", "paid", "succeeded", None, DISPUTED),
     ("000123456789", "", "done", "complete", "paid", "succeeded", None, PAID_LATER),
@@ -92,7 +93,6 @@ const ON_PAGES: [Row; 19] = [
         Some(("payment_intent_payment_attempt_failed", Some("generic_decline"))), FAILED_LATER),
     ("000123456789", "waits", "done", "complete", "unpaid", "processing", None, UNDER_WAY),
 ];
-const CONFIRMED_FIRST: [&str; 2] = ["payment_intent.created", "payment_intent.requires_action"];
 
 #[tokio::test]
 async fn each_card_does_what_it_is_for_on_a_page() {
@@ -232,7 +232,7 @@ async fn stripes_own_test_methods_are_known() {
         match (said, decline) {
             (Ok(payment), None) => assert_eq!(payment.status, "succeeded"),
             (Err(Error::Card(error)), Some(_)) => {
-                assert_eq!(error.decline_code.as_deref(), decline)
+                assert_eq!(error.decline_code.as_deref(), decline);
             }
             (said, _) => panic!("{method}: {said:?}"),
         }

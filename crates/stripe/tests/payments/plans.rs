@@ -26,8 +26,8 @@ async fn begun(card: &str, trial_days: Option<u32>) -> (Rig, Subscription, usize
 /// The newest invoice that was told of.
 async fn latest_invoice(rig: &Rig) -> Invoice {
     let heard = rig.heard().await;
-    let invoices = heard.iter().filter(|(_, object)| object["object"] == "invoice");
-    let id = invoices.last().expect("billed").1["id"].as_str().expect("an id").to_owned();
+    let mut invoices = heard.iter().filter(|(_, object)| object["object"] == "invoice");
+    let id = invoices.next_back().expect("billed").1["id"].as_str().expect("an id").to_owned();
     rig.client.invoice(&id).await.expect("there")
 }
 

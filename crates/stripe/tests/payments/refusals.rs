@@ -33,10 +33,12 @@ async fn ask(client: &Client) -> Error {
 async fn each_refusal_has_its_meaning() {
     let no = || "No.".to_owned();
     let lost = |text: &str| Error::Unavailable(text.to_owned());
+    let request = "invalid_request_error";
+    let error_with_code = |code: i64| json!({"error": {"type": "card_error", "code": code}});
     #[rustfmt::skip]
     let cases = [
-        (400, error("invalid_request_error", "parameter_missing"), invalid("parameter_missing"), true),
-        (400, error("invalid_request_error", "resource_missing"), invalid("resource_missing"), true),
+        (400, error(request, "parameter_missing"), invalid("parameter_missing"), true),
+        (400, error(request, "resource_missing"), invalid("resource_missing"), true),
         (402, error("invalid_request_error", "x"), invalid("x"), true),
         (400, error("idempotency_error", "x"), Error::Idempotency(no()), true),
         (401, error("invalid_request_error", "x"), Error::Auth(no()), false),
@@ -51,7 +53,7 @@ async fn each_refusal_has_its_meaning() {
         (502, json!("<html>"), lost("HTTP 502, unreadable"), false),
         (400, json!({"error": "text"}), lost("HTTP 400, unreadable"), false),
         (404, json!({}), lost("HTTP 404, unreadable"), false),
-        (402, json!({"error": {"type": "card_error", "code": 7}}), lost("HTTP 402, unreadable"), false),
+        (402, error_with_code(7), lost("HTTP 402, unreadable"), false),
         (302, json!({}), lost("HTTP 302, unreadable"), false),
         (300, error("x", "y"), lost("HTTP 300, unreadable"), false),
     ];

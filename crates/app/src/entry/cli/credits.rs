@@ -38,13 +38,12 @@ pub struct Move {
     #[arg(
         value_name = "AMOUNT",
         allow_negative_numbers = true,
-        required_unless_present = "approve",
-        default_value_t = 0
+        required_unless_present = "approve"
     )]
-    amount: i64,
+    amount: Option<i64>,
     /// Why, for the ledger
-    #[arg(long, required_unless_present = "approve", default_value = "")]
-    reason: String,
+    #[arg(long, required_unless_present = "approve")]
+    reason: Option<String>,
     /// Which operator you are, as in `LEDGERLINE_OPERATORS`
     #[arg(long = "as", value_name = "NAME", default_value = OPERATOR)]
     name: String,
@@ -63,7 +62,7 @@ pub async fn run(verb: Verb, shared: &Shared) -> Result {
             let work = Workplace::open(shared).await?;
             approve(&work, &wanted).await
         }
-        Verb::Grant(wanted) if wanted.amount <= 0 => {
+        Verb::Grant(wanted) if wanted.amount.is_none_or(|amount| amount <= 0) => {
             Err(usage("AMOUNT: write how many credits to give; `credits adjust` takes them back"))
         }
         Verb::Grant(wanted) | Verb::Adjust(wanted) => {
@@ -91,7 +90,8 @@ async fn adjust(work: &Workplace, wanted: &Move) -> Result {
     let actor = format!("{name} (command line)");
     let two_person_above = work.settings.operators.two_person_above;
     let mover = Mover { name, actor: &actor, two_person_above };
-    let movement = (wanted.amount, wanted.reason.as_str());
+    let amount = wanted.amount.unwrap_or_default();
+    let movement = (amount, wanted.reason.as_deref().unwrap_or_default());
     let mut tx = work.db.begin().await?;
     let moved = move_credits(&mut tx, &*work.dice, account.id, &key, movement, mover).await?;
     tx.commit().await?;
@@ -100,8 +100,8 @@ async fn adjust(work: &Workplace, wanted: &Move) -> Result {
         Moved::Proposed(one) => return propose(work, &account, &one),
     };
     work.out.tell(&in_json(&account, &wallet), || {
-        let verb = if wanted.amount > 0 { "given" } else { "taken back" };
-        let moved = credits(wanted.amount.saturating_abs());
+        let verb = if amount > 0 { "given" } else { "taken back" };
+        let moved = credits(amount.saturating_abs());
         format!("{} {moved} {verb}\n{}", mark(true), in_words(&account, &wallet))
     })
 }

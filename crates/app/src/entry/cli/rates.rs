@@ -27,8 +27,8 @@ pub enum Verb {
 /// A file to import.
 #[derive(clap::Args, Debug)]
 pub struct Import {
-    /// CSV with the columns destination, sender_kind, channel, effective_from,
-    /// credits_per_segment, carrier_price, currency; - reads the standard input
+    /// CSV with the columns `destination`, `sender_kind`, `channel`, `effective_from`,
+    /// `credits_per_segment`, `carrier_price`, `currency`; - reads the standard input
     file: PathBuf,
     /// Say what would change, and change nothing
     #[arg(long)]

@@ -136,6 +136,7 @@ fn greeting(app: &App) -> Vec<String> {
         }
         (None, None) => {}
     }
+    sentences.push(payments(app));
     for held in app.desk.routes.standings(app.clock.now()) {
         if let Some(reason) = held.reason {
             sentences.push(format!(
@@ -155,6 +156,27 @@ fn greeting(app: &App) -> Vec<String> {
     let docs = doable(format!("{url}/docs")).for_stderr();
     sentences.push(format!("{} {docs}", faint("The API is described at").for_stderr()));
     sentences
+}
+
+/// How credits are paid for.
+fn payments(app: &App) -> String {
+    let set = &app.settings.payments;
+    if let Some(sandbox) = &app.stripe_sandbox {
+        return format!(
+            "No Stripe key is set: the sandbox Stripe on {} takes the payments, and {}.",
+            doable(sandbox.base()).for_stderr(),
+            strong("nobody pays anything").for_stderr(),
+        );
+    }
+    if !app.payments.is_open() {
+        return "Credits cannot be bought: set STRIPE_SECRET_KEY.".to_owned();
+    }
+    let missing = if set.webhook_secrets.is_empty() {
+        " Set STRIPE_WEBHOOK_SECRET, or payments are only found out by asking."
+    } else {
+        ""
+    };
+    format!("Payments go to {}.{missing}", strong(&set.api_base).for_stderr())
 }
 
 fn database(app: &App) -> String {

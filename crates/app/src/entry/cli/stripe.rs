@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 use stripe::sandbox::{Knobs, Options, Sandbox};
 
@@ -32,7 +32,7 @@ pub struct Wanted {
     /// The only key that is let in; without it every key sk_… is
     #[arg(long, env = "STRIPE_SECRET_KEY", hide_env_values = true, value_name = "KEY")]
     secret_key: Option<SecretString>,
-    /// Where events go, such as http://127.0.0.1:8080/hooks/stripe; without it they wait
+    /// Where events go, a server's address with /hooks/stripe; without it they wait
     #[arg(long, value_name = "URL")]
     webhook_url: Option<String>,
     /// Signs the events; the first of several between commas
@@ -57,10 +57,10 @@ pub async fn run(wanted: Wanted, shared: &Shared) -> Result {
     let bind = SocketAddr::new(wanted.bind, wanted.port);
     let record = wanted.record.clone();
     let webhook_url = wanted.webhook_url.clone();
-    let webhook_secret = wanted.webhook_secret.into_iter().next();
+    let webhook_secret = wanted.webhook_secret.into_iter().find(is_filled);
     let sandbox = Sandbox::start(Options {
         bind,
-        secret_key: wanted.secret_key,
+        secret_key: wanted.secret_key.filter(is_filled),
         webhook_url: wanted.webhook_url,
         webhook_secret: webhook_secret.unwrap_or_else(|| WEBHOOK_SECRET.into()),
         knobs: Knobs::default(),
@@ -76,6 +76,11 @@ pub async fn run(wanted: Wanted, shared: &Shared) -> Result {
     out.tell(&facts, || greeting(&base, webhook_url.as_deref()))?;
     stop.asked().await;
     Ok(())
+}
+
+/// An empty variable is as good as none.
+fn is_filled(secret: &SecretString) -> bool {
+    !secret.expose_secret().trim().is_empty()
 }
 
 fn greeting(base: &str, webhook_url: Option<&str>) -> String {

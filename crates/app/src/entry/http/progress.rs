@@ -135,6 +135,9 @@ fn sentence(campaign: &CampaignStatus, wallet: &WalletOut) -> String {
         "pausing" if campaign.pause_reason == Some("credits") => {
             "Credits are used up; the last texts on the wire are being answered.".to_owned()
         }
+        "pausing" if campaign.pause_reason == Some("budget") => {
+            "The budget is used up; the last texts on the wire are being answered.".to_owned()
+        }
         "pausing" => "Pausing: texts on the wire are still being answered.".to_owned(),
         "paused" => paused(campaign, wallet),
         "draining" => match &campaign.unknown {
@@ -188,6 +191,9 @@ fn paused(campaign: &CampaignStatus, wallet: &WalletOut) -> String {
             };
             format!("{begin} {then}")
         }
+        Some("budget") => "Paused: the account's budget is used up. It goes on by itself in the \
+                           next day or month, or when the budget is raised."
+            .to_owned(),
         Some("subscription") => "Paused: the subscription does not allow sending.".to_owned(),
         Some("account") => "Paused: the account is suspended.".to_owned(),
         Some("sender") => "Paused: its sender cannot send.".to_owned(),

@@ -122,27 +122,6 @@ fn api() -> OpenApiRouter<Web> {
         .routes(routes!(adjustments::reject)) // POST …/{id}/reject
         .routes(routes!(carriers::show))
         .routes(routes!(rates::list))
-        // /v1/wallet, /v1/ledger, /v1/audit
-        .routes(routes!(wallet::show))
-        .routes(routes!(wallet::ledger))
-        .routes(routes!(wallet::audit_own))
-        .routes(routes!(statements::list))
-        .routes(routes!(statements::show)) // GET …/{month}
-        .routes(routes!(statements::show_account)) // GET /v1/accounts/{id}/statements/{month}
-        // /v1/budget, /v1/holds, /v1/notices
-        .routes(routes!(budget::show, budget::write))
-        .routes(routes!(holds::list))
-        .routes(routes!(holds::lift)) // POST …/{id}/lift
-        .routes(routes!(notices::list))
-        .routes(routes!(notices::seen)) // POST …/{id}/seen
-        .routes(routes!(subscriptions::show, subscriptions::subscribe)) // /v1/subscription
-        // /v1/packs, /v1/purchases, /v1/auto-topup; /v1/stripe-events for the operator
-        .routes(routes!(purchases::packs))
-        .routes(routes!(purchases::list, purchases::start))
-        .routes(routes!(purchases::show)) // …/{id}
-        .routes(routes!(topups::show, topups::write))
-        .routes(routes!(stripe_hook::list))
-        .routes(routes!(stripe_hook::retry)) // POST …/{id}/retry
         // /v1/senders, /v1/contacts
         .routes(routes!(senders::list, senders::add))
         .routes(routes!(senders::change)) // PATCH …/{id}
@@ -193,8 +172,35 @@ fn api() -> OpenApiRouter<Web> {
         .routes(routes!(tasks::change))
         .routes(routes!(automations::list))
         .routes(routes!(figures::confirmations)) // GET /v1/figures/confirmations
+        .merge(money())
         .layer(DefaultBodyLimit::max(JSON_BYTES_MAX))
         .layer(from_fn_with_state(ANSWER_MAX, guard::limit_time))
+}
+
+/// What is paid, owned, spent and limited.
+fn money() -> OpenApiRouter<Web> {
+    OpenApiRouter::new()
+        // /v1/wallet, /v1/ledger, /v1/audit
+        .routes(routes!(wallet::show))
+        .routes(routes!(wallet::ledger))
+        .routes(routes!(wallet::audit_own))
+        .routes(routes!(statements::list))
+        .routes(routes!(statements::show)) // GET …/{month}
+        .routes(routes!(statements::show_account)) // GET /v1/accounts/{id}/statements/{month}
+        // /v1/budget, /v1/holds, /v1/notices
+        .routes(routes!(budget::show, budget::write))
+        .routes(routes!(holds::list))
+        .routes(routes!(holds::lift)) // POST …/{id}/lift
+        .routes(routes!(notices::list))
+        .routes(routes!(notices::seen)) // POST …/{id}/seen
+        .routes(routes!(subscriptions::show, subscriptions::subscribe)) // /v1/subscription
+        // /v1/packs, /v1/purchases, /v1/auto-topup; /v1/stripe-events for the operator
+        .routes(routes!(purchases::packs))
+        .routes(routes!(purchases::list, purchases::start))
+        .routes(routes!(purchases::show)) // …/{id}
+        .routes(routes!(topups::show, topups::write))
+        .routes(routes!(stripe_hook::list))
+        .routes(routes!(stripe_hook::retry)) // POST …/{id}/retry
 }
 
 /// Files are larger than other bodies and take longer.

@@ -20,7 +20,8 @@ use crate::flow::statements::{self, MonthOut, Statement};
 
 /// Lists the account's months, newest first, each with what was left after it.
 #[utoipa::path(
-    get, path = "/v1/statements", tag = "wallet", security(("account" = [])),
+    get, path = "/v1/statements", tag = "wallet", operation_id = "statements",
+    security(("account" = [])),
     params(PageIn),
     responses((status = 200, body = PageOut<MonthOut>)),
 )]
@@ -43,7 +44,8 @@ pub async fn list(
 /// `ok` is `false` when the ledger, its running balances and the texts behind it do not agree to
 /// the credit; then the statement is not to be relied on.
 #[utoipa::path(
-    get, path = "/v1/statements/{month}", tag = "wallet", security(("account" = [])),
+    get, path = "/v1/statements/{month}", tag = "wallet", operation_id = "statement",
+    security(("account" = [])),
     params(
         ("month" = String, Path, description = "Such as `2026-07`, on the account's clock"),
         ("format" = Option<String>, Query, description = "`json`, `csv` or `html`"),

@@ -106,7 +106,9 @@ pub async fn each_text(
             for run in new {
                 let texts = statements::moved(tx, account, stream, run, (after, upto)).await?;
                 missing -= i64::try_from(texts.len()).unwrap_or(0);
-                texts.iter().for_each(|text| take(stream, text));
+                for text in &texts {
+                    take(stream, text);
+                }
             }
         }
         end = start;
