@@ -230,13 +230,15 @@ pub fn target(bought: Bought, backs: &[Back]) -> Target {
         return money;
     }
     let taken = share(credits, all.min(amount), amount);
-    let clawed =
-        if crate::mutant!(M36) { refunded.min(taken) } else { share(credits, refunded, amount) };
+    let clawed = share(credits, refunded, amount);
     Target { granted: credits, clawed, held: taken - clawed, ..money }
 }
 
 /// `credits x part / whole`, rounded down.
 fn share(credits: i64, part: i64, whole: i64) -> i64 {
+    if crate::mutant!(M36) {
+        return part.min(credits);
+    }
     let share = i128::from(credits) * i128::from(part) / i128::from(whole.max(1));
     i64::try_from(share).expect("a part of the credits is no more than the credits")
 }

@@ -308,10 +308,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "M36",
         breaks: "a refund takes as many credits as cents went back",
-        caught_by: &[
-            domain("payments::tests::credits_follow_the_money"),
-            api("stripe_events::b18_a_refund_takes_the_credits_back"),
-        ],
+        caught_by: &[api("stripe_events::b21_a_dispute_moves_credits_and_not_cents")],
     },
     Mutant {
         name: "M37",
@@ -321,7 +318,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "M38",
         breaks: "a lost dispute takes its credits a second time",
-        caught_by: &[domain("payments::tests::credits_follow_the_money")],
+        caught_by: &[api("stripe_events::parts_of_a_dispute_are_taken_once")],
     },
     Mutant {
         name: "M39",
@@ -331,7 +328,7 @@ pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "M40",
         breaks: "credits are granted once for each event instead of each purchase",
-        caught_by: &[api("stripe_events::events_in_every_order_and_number_come_to_the_same")],
+        caught_by: &[api("stripe_events::b18_a_refund_takes_the_credits_back")],
     },
     Mutant {
         name: "M41",

@@ -417,10 +417,10 @@ const fn is_end(state: State) -> bool {
 fn verdict(matched: i64, differences: Differences, extra: i64) -> String {
     let Differences { carrier_only, ours_only, segments, status } = differences;
     let told: Vec<String> = [
-        (carrier_only, "that only the carrier knows"),
-        (ours_only, "that only our books know"),
+        (carrier_only, "only the carrier knows"),
+        (ours_only, "only our books know"),
         (segments, "billed with other parts"),
-        (status, "that ended otherwise"),
+        (status, "ended otherwise (or are still on their way)"),
     ]
     .into_iter()
     .filter(|(n, _)| *n > 0)
@@ -433,7 +433,7 @@ fn verdict(matched: i64, differences: Differences, extra: i64) -> String {
         0 => String::new(),
         n => format!("; {n:+} parts at the house's cost"),
     };
-    format!("{matched} texts are on both sides; texts {}{cost}.", told.join(", "))
+    format!("{matched} texts are on both sides; {}{cost}.", told.join(", "))
 }
 
 /// A SID as a number: its hexadecimal digits, or a digest of anything else.

@@ -54,7 +54,7 @@ fn a_campaign_runs_out_of_credits_and_goes_on() {
             "paused (credits)",
             "3,000 texts accepted for 3,000 different phones",
             "0 available = 3,000 given − 3,000 spent",
-            "8 of 8 checks hold",
+            "10 of 10 checks hold",
             "demo --top-up 5000",
         ],
     );
@@ -69,7 +69,7 @@ fn a_campaign_runs_out_of_credits_and_goes_on() {
             "4,490 texts accepted for 4,490 different phones",
             "510 by rule consent",
             "3,510 available = 8,000 given − 4,490 spent",
-            "8 of 8 checks hold",
+            "10 of 10 checks hold",
         ],
     );
     let after = phones(home);

@@ -24,6 +24,7 @@ use crate::harness::{NOON, Shop, from, phone};
 testkit::both_engines!(
     a_reminder_leaves_on_the_second_and_once,
     what_is_too_late_is_missed,
+    a_reminder_whose_time_came_is_not_planned_away,
     a_queued_reminder_is_taken_back,
     one_that_did_not_arrive_is_a_call,
     a_carrier_that_is_down_fails_no_booking,
@@ -135,6 +136,18 @@ async fn what_is_too_late_is_missed(engine: Engine) {
     go_to(&shop, "2026-11-24T17:00:00Z").await;
     assert_eq!(reminder(&shop, id, 120).await.state, "skipped");
     assert_eq!(runs(&shop, "reminder.due").await, ["missed", "sent", "missed"]);
+}
+
+async fn a_reminder_whose_time_came_is_not_planned_away(engine: Engine) {
+    let shop = Shop::open(engine).await;
+    shop.credits(100, "first").await;
+    let id = book(&shop, &json!({})).await.id;
+    // It is due, nobody has looked yet, and the booking is planned once more.
+    shop.clock.set(Instant::parse("2026-11-22T17:00:05Z").expect("a time"));
+    patch(&shop, id, json!({"location": "Main St 5"})).await;
+    assert_eq!(reminder(&shop, id, 2880).await.state, "planned");
+    shop.tick().await;
+    assert_eq!(reminder(&shop, id, 2880).await.state, "sent");
 }
 
 async fn a_queued_reminder_is_taken_back(engine: Engine) {

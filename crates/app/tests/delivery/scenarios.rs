@@ -203,7 +203,7 @@ async fn b30_a_pause_at_any_moment_sends_the_complement_after_resume(engine: Eng
     let id = shop.campaign("Hello there", false).await;
     for step in [1, 7, 20, 33, 59] {
         shop.carrier.gate.add_permits(step);
-        shop.wait(id, |status| status.state == "running").await;
+        shop.wait(id, |status| matches!(status.state, "running" | "draining")).await;
         shop.wish(id, Wish::Pause).await;
         shop.carrier.gate.add_permits(1_000);
         shop.wait(id, |status| matches!(status.state, "paused" | "completed")).await;

@@ -7,6 +7,8 @@ use askama::Template;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use domain::packs::money;
+use domain::{local_time, quiet_hours};
+use jiff::tz::TimeZone;
 use sha2::{Digest, Sha256};
 
 use super::progress::grouped;
@@ -178,6 +180,7 @@ fn closing_parts(one: &Statement) -> Vec<(&'static str, String)> {
 }
 
 fn sections(one: &Statement) -> Vec<Movements> {
+    let zone = quiet_hours::zone(&one.timezone).unwrap_or(TimeZone::UTC);
     [
         ("Bought", &one.purchases),
         ("Given", &one.grants),
@@ -187,14 +190,14 @@ fn sections(one: &Statement) -> Vec<Movements> {
     ]
     .into_iter()
     .filter(|(_, section)| section.count > 0)
-    .map(|(title, section)| movements(title, section))
+    .map(|(title, section)| movements(title, section, &zone))
     .collect()
 }
 
-fn movements(title: &'static str, section: &Section) -> Movements {
+fn movements(title: &'static str, section: &Section, zone: &TimeZone) -> Movements {
     let shown = i64::try_from(section.items.len()).unwrap_or(i64::MAX);
     let rows = section.items.iter().map(|item| Movement {
-        date: item.at.to_string().chars().take(16).collect::<String>().replace('T', " "),
+        date: local_time::shown(item.at, zone).strftime("%Y-%m-%d %H:%M").to_string(),
         words: match item.reason.as_str() {
             "" => item.kind.as_str().replace('_', " "),
             reason => reason.to_owned(),

@@ -76,6 +76,8 @@ fn turned(
     use ReminderState::{Cancelled, Planned, Sent, Skipped};
     let before = one.clone();
     match (one.state, planned) {
+        // Its time came while nobody looked: that is for firing to judge, not for planning.
+        (Planned, Some(planned)) if planned.state == Skipped && one.due_at <= now => {}
         // What was skipped stays so unless its time came back.
         (Planned | Skipped | Cancelled, Some(planned))
             if one.state == Planned || planned.state == Planned =>
