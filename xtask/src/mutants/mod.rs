@@ -217,9 +217,8 @@ mod tests {
             // Tests stand in the file of their module, or in one of their own below it.
             let files = [format!("{module}.rs"), format!("{}.rs", modules.replace("::", "/"))];
             let paths = files.map(|file| root().join(directory).join(file));
-            let path = paths.iter().find(|path| path.exists()).expect("the module is there");
-            let text = std::fs::read_to_string(path).expect("the module can be read");
-            assert!(text.contains(&format!("fn {name}(")), "{test}");
+            let mut texts = paths.iter().filter_map(|path| std::fs::read_to_string(path).ok());
+            assert!(texts.any(|text| text.contains(&format!("fn {name}("))), "{test}");
         }
     }
 

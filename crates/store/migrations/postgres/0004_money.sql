@@ -172,7 +172,7 @@ create table adjustment (
   decided_at bigint,
   primary key (account_id, adjustment_id)
 );
-create unique index adjustment_id on adjustment (adjustment_id);
+create index adjustment_id on adjustment (adjustment_id);
 
 -- What an account may spend in a day and a month, in credits. `day_base` and `month_base` are what
 -- was ever used (spent and reserved) when the day and the month began.

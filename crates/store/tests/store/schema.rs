@@ -108,6 +108,10 @@ async fn every_tenant_key_begins_with_the_account(engine: Engine) {
         "expires_at",
         "next_at",
         "created_at",
+        "look_at",
+        "adjustment_id",
+        "hour",
+        "day",
     ];
     for (table, columns) in keys(&db).await {
         let sweep = columns.first().is_some_and(|first| sweeps.contains(&first.as_str()));
