@@ -142,8 +142,10 @@ async fn checks(tx: &mut Tx, account: AccountId) -> Vec<Check> {
 type Change = fn(&mut Vec<StoredLine>);
 
 fn dearer(lines: &mut Vec<StoredLine>) {
-    let change = &mut lines[4].posting.change;
+    let mut line = lines.remove(4);
+    let change = &mut line.posting.change;
     (change.available, change.promo) = (change.available + 500, change.promo + 500);
+    lines.insert(4, line);
 }
 
 fn without_fifth(lines: &mut Vec<StoredLine>) {
@@ -156,13 +158,15 @@ fn without_last(lines: &mut Vec<StoredLine>) {
 
 fn with_another(lines: &mut Vec<StoredLine>) {
     let mut line = lines[3].clone();
-    line.posting.effect_key = "a gift".to_owned();
-    line.posting.actor = "nobody".to_owned();
+    "a gift".clone_into(&mut line.posting.effect_key);
+    "nobody".clone_into(&mut line.posting.actor);
     lines.insert(4, line);
 }
 
 fn excused(lines: &mut Vec<StoredLine>) {
-    lines[4].posting.reason = "as agreed".to_owned();
+    let mut line = lines.remove(4);
+    "as agreed".clone_into(&mut line.posting.reason);
+    lines.insert(4, line);
 }
 
 async fn every_change_of_the_ledger_is_found_and_named(engine: Engine) {
