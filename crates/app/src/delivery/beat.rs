@@ -148,8 +148,11 @@ async fn standing_orders(tx: &mut Tx, account: AccountId, stream: StreamId) -> R
     let stop = match standing.map(|it| (it.state, it.reason)) {
         Some((State::Canceling | State::Canceled, _)) => Some(Stop::Cancel),
         Some((State::Running | State::Draining, _)) if may_send => None,
-        // Out of credits pauses what is not taken up yet; this chunk is paid.
-        Some((State::Pausing, Some(PauseReason::Credits))) => None,
+        // These pause what is not taken up yet; this chunk is paid, and was within its limits.
+        Some((
+            State::Pausing,
+            Some(PauseReason::Credits | PauseReason::Budget | PauseReason::Subscription),
+        )) => None,
         _ => Some(Stop::TakeBack),
     };
     Ok(Orders { stop, ..Orders::default() })

@@ -456,8 +456,8 @@ mod tests {
         let some = Differences { ours_only: 2, segments: 1, ..none };
         assert_eq!(
             verdict(5, some, 3),
-            "5 texts are on both sides; texts 2 that only our books know, 1 billed with other \
-             parts; +3 parts at the house's cost."
+            "5 texts are on both sides; 2 only our books know, 1 billed with other parts; \
+             +3 parts at the house's cost."
         );
     }
 

@@ -23,6 +23,7 @@ use crate::reminders::{book, go_to};
 testkit::both_engines!(
     a_budget_pauses_a_campaign_until_the_next_day,
     a_raised_budget_resumes_a_campaign,
+    what_fits_into_the_budget_leaves_in_one_go,
     single_texts_wait_for_the_budget,
     what_comes_back_may_be_spent_again,
     a_month_has_a_budget_too,
@@ -123,6 +124,29 @@ async fn a_budget_pauses_a_campaign_until_the_next_day(engine: Engine) {
     assert_eq!(shop.carrier.accepted().len(), 25);
     // Five of ten: the first mark of the third day.
     assert_eq!(notices(&shop).await.len(), 7);
+    shop.assert_audit().await;
+    process.stop().await;
+}
+
+async fn what_fits_into_the_budget_leaves_in_one_go(engine: Engine) {
+    let shop = Shop::open(engine).await;
+    shop.contacts(90, Some(Consent::OptedIn)).await;
+    shop.credits(100, "first").await;
+    set_budget(&shop, Some(80), None).await;
+    // Four windows of texts: most of them are still to begin when the campaign pauses.
+    shop.carrier.hold_after(0);
+    let process = shop.start();
+    let id = shop.campaign("Hello there", false).await;
+    shop.wait(id, |status| status.state == "pausing").await;
+    shop.carrier.open();
+    shop.wait_state(id, State::Paused).await;
+    assert_eq!(shop.carrier.accepted().len(), 80);
+    let mut tx = shop.db.read().await.expect("reads");
+    let lines = store::wallets::list_lines(&mut tx, shop.account, 0, 100).await.expect("lists");
+    let reserves = lines.iter().filter(|line| line.posting.change.reserved > 0).count();
+    let back = lines.iter().filter(|line| line.posting.change.spent == 0).skip(2).count();
+    assert_eq!((reserves, back), (1, 0), "it was held once, and nothing was given back");
+    drop(tx);
     shop.assert_audit().await;
     process.stop().await;
 }

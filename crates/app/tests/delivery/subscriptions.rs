@@ -114,7 +114,8 @@ async fn b25_a_cancel_between_claim_and_dispatch_lets_the_claimed_leave_and_noth
     shop.carrier.open();
     shop.wait_state(id, State::Paused).await;
     let status = shop.status(id).await;
-    assert_eq!(status.pause_reason, Some("subscription"));
+    // A claim that was asking while the plan ended finds no credits instead.
+    assert!(matches!(status.pause_reason, Some("subscription" | "credits")), "{status:?}");
     assert_eq!(
         i64::try_from(shop.carrier.accepted().len()).expect("few"),
         books(&shop).await.spent

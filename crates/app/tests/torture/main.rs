@@ -300,7 +300,10 @@ async fn torture_the_server_with_its_own_sandbox_survives_kills(engine: Engine) 
     let files = std::fs::read_dir(record_dir(&rig, &engine)).expect("a directory");
     let record = files
         .filter_map(|file| Some(file.ok()?.path()))
-        .find(|path| path.to_string_lossy().ends_with(".jsonl"))
+        .find(|path| {
+            let name = path.to_string_lossy();
+            name.contains("sandbox") && name.ends_with(".jsonl")
+        })
         .expect("a record");
     let lines = std::fs::read_to_string(record).expect("reads");
     let accepted: Vec<&str> = lines.lines().filter(|line| line.contains("\"to\":")).collect();
