@@ -1,6 +1,8 @@
 //! Chunks: leased pieces of a stream. A chunk is the pending transfer of the ledger: it holds the
 //! credits reserved for its texts until each of them is decided.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use domain::ids::{AccountId, Incarnation, StreamId};
 use domain::instant::Instant;
 
@@ -79,82 +81,116 @@ pub async fn insert_chunk(
     Ok(())
 }
 
-/// Moves the mark and renews the lease, if the chunk is still this owner's. `false`: it is not;
-/// nothing more may be sent.
-pub async fn advance_mark(
-    tx: &mut Tx,
-    account: AccountId,
-    stream: StreamId,
-    chunk: &Chunk,
-    mark: i64,
-    lease_until: Instant,
-) -> Result<bool> {
-    let changed = tx
-        .execute(
-            "update chunk set mark = $4, lease_until = $5
-             where account_id = $1 and stream_id = $2 and chunk_no = $3 and epoch = $6
-               and owner = $7 and state = 1 and mark <= $4",
-            (
-                account.0,
-                stream.0,
-                chunk.no,
-                mark,
-                lease_until.0,
-                chunk.epoch,
-                chunk.owner.0.to_vec(),
-            ),
-        )
-        .await?;
-    Ok(changed == 1 || domain::mutant!(M5))
+/// What the owner of a chunk asks for.
+#[derive(Clone, Copy, Debug)]
+pub enum Ask {
+    /// How many of its texts may be on the wire from here on, and the lease renewed.
+    Advance {
+        /// The new mark.
+        mark: i64,
+        /// The end of the lease.
+        lease_until: Instant,
+    },
+    /// Nothing more is sent from it: closed when nothing of it is open, else left to resolve.
+    Close,
 }
 
-/// Takes decided credits off chunks: `(chunk, credits)`, by ascending number. A chunk that only
-/// waited for these is closed.
-pub async fn reduce_open(
+/// Who asks, as the chunk was when it was claimed or taken over.
+#[derive(Clone, Copy, Debug)]
+pub struct Tenure {
+    /// The chunk's number.
+    pub no: i64,
+    /// Its epoch.
+    pub epoch: i64,
+    /// Its owner.
+    pub owner: Incarnation,
+    /// When it was claimed.
+    pub claimed_at: Instant,
+}
+
+impl Chunk {
+    /// The part of it that its owner's requests need.
+    pub const fn tenure(&self) -> Tenure {
+        let Self { no, epoch, owner, claimed_at, .. } = *self;
+        Tenure { no, epoch, owner, claimed_at }
+    }
+}
+
+/// Takes decided credits (by chunk) off chunks, and does what their owners ask for. A chunk that
+/// only waited for these credits is closed. Answers those who are owners still; nothing was done
+/// for the others, and they must not send any more. One statement, so that transactions that
+/// share chunks lock them in one order.
+pub async fn change_chunks(
     tx: &mut Tx,
     account: AccountId,
     stream: StreamId,
-    decided: &[(i64, i64)],
-) -> Result<()> {
-    let (Some((first, _)), Some((last, _))) = (decided.first(), decided.last()) else {
-        return Ok(());
+    decided: &BTreeMap<i64, i64>,
+    asks: &[(Tenure, Ask)],
+) -> Result<BTreeSet<i64>> {
+    let mut changes: BTreeMap<i64, (i64, Option<&(Tenure, Ask)>)> =
+        decided.iter().map(|(no, credits)| (*no, (*credits, None))).collect();
+    for ask in asks {
+        changes.entry(ask.0.no).or_default().1 = Some(ask);
+    }
+    let (Some((&first, _)), Some((&last, _))) =
+        (changes.first_key_value(), changes.last_key_value())
+    else {
+        return Ok(BTreeSet::new());
     };
-    let (first, last) = (*first, *last);
-    let rows = Rows::of(decided.len())
-        .int("chunk_no", decided.iter().map(|(no, _)| *no))
-        .int("credits", decided.iter().map(|(_, credits)| *credits));
+    let tenures = || changes.values().map(|(_, ask)| ask.map(|(tenure, _)| tenure));
+    let advances = || {
+        changes.values().map(|(_, ask)| match ask {
+            Some((_, Ask::Advance { mark, lease_until })) => Some((*mark, lease_until.0)),
+            _ => None,
+        })
+    };
+    let closes = changes.values().map(|(_, ask)| matches!(ask, Some((_, Ask::Close))));
+    let rows = Rows::of(changes.len())
+        .int("chunk_no", changes.keys().copied())
+        .int("credits", changes.values().map(|(credits, _)| *credits))
+        .int("epoch", tenures().map(|tenure| tenure.map(|tenure| tenure.epoch)))
+        .bytes("owner", tenures().map(|tenure| tenure.map(|tenure| tenure.owner.0.to_vec())))
+        .int("mark", advances().map(|advance| advance.map(|(mark, _)| mark)))
+        .int("lease_until", advances().map(|advance| advance.map(|(_, until)| until)))
+        .int("closes", closes.map(i64::from));
     // The bounds keep the statement off the stream's other chunks, whatever the planner does.
-    let changed = tx
-        .many(
+    let standing: Vec<(i64, i64, Vec<u8>, i64, i64)> = tx
+        .all_of(
             "update chunk set open_amount = chunk.open_amount - r.credits,
+               mark = case when chunk.state = 1 and chunk.epoch = r.epoch
+                 and chunk.owner = r.owner and chunk.mark < r.mark then r.mark
+                 else chunk.mark end,
+               lease_until = case when chunk.state = 1 and chunk.epoch = r.epoch
+                 and chunk.owner = r.owner and chunk.mark <= r.mark then r.lease_until
+                 else chunk.lease_until end,
                state = case when chunk.state = 2 and chunk.open_amount = r.credits then 3
+                 when chunk.state = 1 and chunk.epoch = r.epoch and chunk.owner = r.owner
+                   and r.closes = 1
+                   then case when chunk.open_amount = r.credits then 3 else 2 end
                  else chunk.state end
              from {rows}
              where chunk.account_id = $1 and chunk.stream_id = $2 and chunk.chunk_no = r.chunk_no
-               and chunk.chunk_no between $3 and $4",
+               and chunk.chunk_no between $3 and $4
+             returning chunk.chunk_no, chunk.epoch, chunk.owner, chunk.state, chunk.mark",
             (account.0, stream.0, first, last),
             rows,
         )
         .await?;
-    expect_rows("reduce the open amount of chunks", decided.len(), changed)
-}
-
-/// Ends sending from a chunk: closed when nothing of it is open, else left to resolve.
-pub async fn close_chunk(
-    tx: &mut Tx,
-    account: AccountId,
-    stream: StreamId,
-    chunk: &Chunk,
-) -> Result<bool> {
-    let changed = tx
-        .execute(
-            "update chunk set state = case when open_amount = 0 then 3 else 2 end
-             where account_id = $1 and stream_id = $2 and chunk_no = $3 and epoch = $4
-               and owner = $5 and state = 1",
-            (account.0, stream.0, chunk.no, chunk.epoch, chunk.owner.0.to_vec()),
-        )
-        .await?;
-    Ok(changed == 1)
+    let changed = u64::try_from(standing.len()).unwrap_or(u64::MAX);
+    expect_rows("change chunks", changes.len(), changed)?;
+    let mut owners = BTreeSet::new();
+    for (no, epoch, owner, state, mark) in standing {
+        let Some(&(_, Some((tenure, ask)))) = changes.get(&no) else { continue };
+        let theirs = epoch == tenure.epoch && owner == tenure.owner.0;
+        let done = match ask {
+            Ask::Advance { mark: asked, .. } => state == 1 && mark == *asked,
+            Ask::Close => state != 1,
+        };
+        if theirs && done || domain::mutant!(M5) {
+            owners.insert(no);
+        }
+    }
+    Ok(owners)
 }
 
 /// Takes a dead owner's chunk: from here on the old owner's marks are refused. `None` when

@@ -23,9 +23,10 @@ use domain::permit::Rule;
 use domain::seam::{Clock, Dice};
 use domain::token::Secret;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use store::{Db, Result};
+use store::Db;
 
-use super::beat::{self, Ahead, Beat, Orders, Stop, Stopped};
+use super::beat::{self, Ahead, Beat, GoOn, Orders, Stop, Stopped, Wish};
+use super::beats::{Beats, NotBeaten, Queue};
 use super::bounds::Bounds;
 use super::carrier::{Outgoing, Witness};
 use super::claim::{Claimant, Claimed};
@@ -63,6 +64,8 @@ pub struct Desk {
     pub throttles: Throttles,
     /// Who is being texted, so that conversations keep their order.
     pub conversations: Conversations,
+    /// What the chunks of each stream have written.
+    pub beats: Beats,
     /// How fast texts are accepted, for people to look at.
     pub paces: Paces,
     /// What was handed to sockets.
@@ -107,6 +110,7 @@ struct Run {
     account: AccountId,
     stream: StreamId,
     claimed: Claimed,
+    queue: Arc<Queue>,
     log: WireLog,
     /// Texts of the chunk that were begun; all others are provably unsent.
     begun: usize,
@@ -148,8 +152,8 @@ impl Leash {
 struct Beaten {
     mark: usize,
     lease_until: Instant,
-    reports: Vec<Report>,
-    result: Result<Orders>,
+    beat: Arc<Beat>,
+    result: Result<Orders, NotBeaten>,
 }
 
 /// A text of the chunk, by its index, on its way to the carrier.
@@ -172,8 +176,10 @@ pub async fn dispatch(
         margin: desk.bounds.lease_margin(),
         stopped: Mutex::default(),
     };
+    let queue = desk.beats.of((account, stream));
     let run = Run {
         desk,
+        queue,
         account,
         stream,
         claimed,
@@ -282,9 +288,6 @@ impl Run {
             self.mark = mark;
         }
         let reports = std::mem::take(&mut self.reports);
-        let (desk, account, stream) = (Arc::clone(&self.desk), self.account, self.stream);
-        let chunk = self.claimed.chunk.clone();
-        let from = self.claimed.from.clone();
         let permits = &self.claimed.permits;
         // Those that were begun may still wait for their turn.
         let ahead: Vec<Ahead> = (0..mark)
@@ -295,30 +298,16 @@ impl Run {
                 phone: permits[index].phone().to_owned(),
             })
             .collect();
+        // Counted from before the commit, so that the owner's own idea of its lease is shorter.
+        let lease_until = self.desk.clock.now() + self.desk.claimant.lease;
+        let (tenure, from) = (self.claimed.chunk.tenure(), self.claimed.from.clone());
+        let wish = Wish::GoOn(GoOn { tenure, from, mark, lease_until, ahead });
+        let beat = Arc::new(Beat { reports, wish });
+        let (desk, queue) = (Arc::clone(&self.desk), Arc::clone(&self.queue));
+        let place = (self.account, self.stream);
         Box::pin(async move {
-            // Counted from before the commit, so that the owner's own idea of its lease is shorter.
-            let lease_until = desk.clock.now() + desk.claimant.lease;
-            let told = Beat {
-                account,
-                stream,
-                chunk: &chunk,
-                from: &from,
-                reports: &reports,
-                mark,
-                lease_until,
-                ahead: &ahead,
-            };
-            let commit = async {
-                let mut tx = desk.db.begin().await?;
-                let orders = told.write(&mut tx, &desk).await?;
-                if domain::mutant!(M6) && orders.fenced {
-                    return Ok(orders);
-                }
-                tx.commit().await?;
-                Ok(orders)
-            };
-            let result = commit.await;
-            Beaten { mark, lease_until, reports, result }
+            let result = queue.write(&desk, place, &beat).await;
+            Beaten { mark, lease_until, beat, result }
         })
     }
 
@@ -343,7 +332,7 @@ impl Run {
                     component = "dispatch", account = %self.account, campaign = %self.stream,
                     chunk = self.claimed.chunk.no, %error, "a beat failed; it is tried again"
                 );
-                self.reports.splice(0..0, beat.reports);
+                self.reports.splice(0..0, beat.beat.reports.iter().cloned());
                 if domain::mutant!(M59) {
                     self.mark = beat.mark;
                 }
@@ -434,11 +423,16 @@ impl Run {
     }
 
     /// The last commit: remaining results, the end of the chunk.
-    async fn finish(self) {
-        while let Err(error) = self.close().await {
+    async fn finish(mut self) {
+        let fenced = self.stop == Some(Stop::Fenced);
+        let tenure = self.claimed.chunk.tenure();
+        let wish = if fenced { Wish::Nothing } else { Wish::End(tenure) };
+        let last = Arc::new(Beat { reports: std::mem::take(&mut self.reports), wish });
+        let place = (self.account, self.stream);
+        while let Err(error) = beat::close(&self.desk, place, &self.queue, &last).await {
             tracing::warn!(
                 component = "dispatch", account = %self.account, campaign = %self.stream,
-                chunk = self.claimed.chunk.no, %error, "closing a chunk failed"
+                chunk = tenure.no, %error, "closing a chunk failed"
             );
             if self.lease_is_over() {
                 // Its lease is over; whoever takes it over learns from the wire log.
@@ -447,14 +441,9 @@ impl Run {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         // A chunk that somebody else ends may still need the proof of what left.
-        if self.stop != Some(Stop::Fenced) {
+        if !fenced {
             self.log.remove();
         }
-    }
-
-    async fn close(&self) -> Result<()> {
-        let owned = (self.stop != Some(Stop::Fenced)).then_some(&self.claimed.chunk);
-        beat::close(&self.desk, (self.account, self.stream), owned, &self.reports).await
     }
 }
 

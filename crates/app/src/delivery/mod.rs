@@ -8,6 +8,7 @@
 //! [`worker`] keeps it all going.
 
 pub mod beat;
+pub mod beats;
 pub mod bounds;
 pub mod carrier;
 pub mod claim;

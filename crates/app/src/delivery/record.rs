@@ -6,13 +6,14 @@
 //!
 //! Locks are taken in one order everywhere: stream, messages (ascending), chunks, wallet, tallies.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use domain::carrier_errors::{self, Class};
 use domain::ids::{AccountId, MessageId, StreamId};
 use domain::instant::Instant;
 use domain::message::{Fact, Money, Receipt, State, fold};
 use domain::permit::{Category, Consent, Rule};
+use store::chunks::{Ask, Tenure};
 use store::consents::{self, ConsentEvent, Proof};
 use store::messages::{self, EventKind, Message, MessageEvent, TallyChange};
 use store::unknowns::{self, UnknownText};
@@ -122,16 +123,33 @@ pub async fn record(
     stream: StreamId,
     reports: &[Report],
 ) -> Result<Recorded> {
-    record_states(tx, account, stream, reports).await?.record_money(tx).await
+    let reports: Vec<&Report> = reports.iter().collect();
+    let mut half = record_states(tx, account, stream, &reports).await?;
+    half.record_chunks(tx, &[]).await?;
+    half.record_money(tx).await
 }
 
-/// The first half of [`record`]: messages and chunks. What else a transaction has to do with chunks
-/// is done between the halves, because all of an account waits for whoever holds its wallet.
+/// [`record`], and the end of a chunk by its owner.
+pub async fn record_and_close(
+    tx: &mut Tx,
+    account: AccountId,
+    stream: StreamId,
+    tenure: Tenure,
+    reports: &[Report],
+) -> Result<Recorded> {
+    let reports: Vec<&Report> = reports.iter().collect();
+    let mut half = record_states(tx, account, stream, &reports).await?;
+    half.record_chunks(tx, &[(tenure, Ask::Close)]).await?;
+    half.record_money(tx).await
+}
+
+/// The first part of [`record`]: messages. What else a transaction has to look at is looked at
+/// before the last part, because all of an account waits for whoever holds its wallet.
 pub async fn record_states(
     tx: &mut Tx,
     account: AccountId,
     stream: StreamId,
-    reports: &[Report],
+    reports: &[&Report],
 ) -> Result<HalfRecorded> {
     let mut ords: Vec<i64> = reports.iter().map(|report| report.ord).collect();
     ords.sort_unstable();
@@ -149,7 +167,7 @@ pub async fn record_states(
     Ok(HalfRecorded { account, stream, turns })
 }
 
-/// States are recorded, their money is still to be moved.
+/// States are recorded; chunks, then money are still to follow.
 #[must_use = "the money is not moved yet"]
 pub struct HalfRecorded {
     account: AccountId,
@@ -158,7 +176,21 @@ pub struct HalfRecorded {
 }
 
 impl HalfRecorded {
-    /// The second half of [`record`]: money, evidence and tallies.
+    /// The second part of [`record`]: chunks, with what their owners ask for. Answers which of
+    /// these are owners still.
+    pub async fn record_chunks(
+        &mut self,
+        tx: &mut Tx,
+        asks: &[(Tenure, Ask)],
+    ) -> Result<BTreeSet<i64>> {
+        let Self { account, stream, turns } = self;
+        let decided = std::mem::take(&mut turns.per_chunk);
+        let owners = chunks::change_chunks(tx, *account, *stream, &decided, asks).await?;
+        turns.write_search(tx, *account, *stream).await?;
+        Ok(owners)
+    }
+
+    /// The last part of [`record`]: money, evidence and tallies.
     pub async fn record_money(self, tx: &mut Tx) -> Result<Recorded> {
         let Self { account, stream, turns } = self;
         turns.write_money(tx, account, stream).await
@@ -246,10 +278,7 @@ impl Turns {
         let taken_off: Vec<i64> =
             self.deferred.iter().filter(|(_, at)| at.is_none()).map(|(ord, _)| *ord).collect();
         messages::defer(tx, account, stream, &put_off).await?;
-        messages::undefer(tx, account, stream, &taken_off).await?;
-        let decided: Vec<(i64, i64)> = std::mem::take(&mut self.per_chunk).into_iter().collect();
-        chunks::reduce_open(tx, account, stream, &decided).await?;
-        self.write_search(tx, account, stream).await
+        messages::undefer(tx, account, stream, &taken_off).await
     }
 
     async fn write_money(

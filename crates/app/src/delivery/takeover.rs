@@ -18,7 +18,7 @@ use store::{Result, Tx, campaigns, messages, recipients};
 
 use super::bounds::REQUEST_MAX;
 use super::dispatch::Desk;
-use super::record::{Lost, Report, record};
+use super::record::{Lost, Report, record_and_close};
 use super::stages;
 use super::wire_log::Owner;
 
@@ -120,8 +120,7 @@ async fn take_over_chunk(
             reports.push(report(Fact::NotSent).because(Rule::TakenBack, words));
         }
     }
-    record(&mut tx, account, stream, &reports).await?;
-    chunks::close_chunk(&mut tx, account, stream, &taken).await?;
+    record_and_close(&mut tx, account, stream, taken.tenure(), &reports).await?;
     tx.commit().await?;
     let mut tx = desk.db.begin().await?;
     stages::advance(&mut tx, account, stream).await?;

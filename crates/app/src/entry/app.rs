@@ -21,6 +21,7 @@ use super::carriers::{self, installation_sender, sandbox_record, start_sandbox};
 use super::mail;
 use super::payments::{Ground, Wired, install_packs, wire};
 use super::settings::Settings;
+use crate::delivery::beats::Beats;
 use crate::delivery::carrier::Witness;
 use crate::delivery::claim::Claimant;
 use crate::delivery::conversations::Conversations;
@@ -125,6 +126,7 @@ impl App {
             public_url: Some(public_url.clone()),
             throttles: Throttles::default(),
             conversations: Conversations::default(),
+            beats: Beats::default(),
             paces: Paces::default(),
             wire_logs: WireLogs::open(&state_dir(&settings, &db), incarnation)?,
             claimant: claimant(&settings, incarnation),

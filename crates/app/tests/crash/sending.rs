@@ -8,12 +8,12 @@ use domain::message::{self, Fact};
 use domain::permit::Rule;
 use ledgerline::delivery::claim::{Claimed, Piece};
 use ledgerline::delivery::dispatch::{Desk, dispatch};
-use ledgerline::delivery::record::{Report, record};
+use ledgerline::delivery::record::{Report, record_and_close};
 use ledgerline::delivery::stages;
 use ledgerline::delivery::wire_log::WireLog;
 use ledgerline::delivery::worker::{Piecework, Place, claim_piece};
 use ledgerline::flow::timer;
-use store::chunks::{self, Chunk};
+use store::chunks::Chunk;
 use testkit::Engine;
 
 use crate::carrier::Fate;
@@ -136,8 +136,7 @@ async fn settle(
     reports: Vec<Report>,
 ) -> store::Result<()> {
     let mut tx = desk.db.begin().await?;
-    record(&mut tx, account, stream, &reports).await?;
-    chunks::close_chunk(&mut tx, account, stream, &chunk).await?;
+    record_and_close(&mut tx, account, stream, chunk.tenure(), &reports).await?;
     tx.commit().await?;
     let mut tx = desk.db.begin().await?;
     stages::advance(&mut tx, account, stream).await?;

@@ -14,6 +14,7 @@ use domain::lanes::Lane;
 use domain::permit::Consent;
 use domain::rates::SenderKind;
 use domain::seam::Clock;
+use ledgerline::delivery::beats::Beats;
 use ledgerline::delivery::bounds::Bounds;
 use ledgerline::delivery::claim::{Claimant, Piece};
 use ledgerline::delivery::conversations::Conversations;
@@ -131,6 +132,7 @@ impl<'a> Shop<'a> {
             public_url: Some("https://texts.example.com".to_owned()),
             throttles: Throttles::default(),
             conversations: Conversations::default(),
+            beats: Beats::default(),
             paces: Paces::default(),
             wire_logs: WireLogs::open(&self.wires, incarnation).expect("opens"),
             claimant: Claimant {

@@ -14,6 +14,7 @@ use domain::permit::Consent;
 use domain::rates::SenderKind;
 use domain::seam::{Clock, SeededDice, VirtualClock};
 use domain::token::Secret;
+use ledgerline::delivery::beats::Beats;
 use ledgerline::delivery::bounds::Bounds;
 use ledgerline::delivery::claim::Claimant;
 use ledgerline::delivery::conversations::Conversations;
@@ -258,6 +259,7 @@ impl Shop {
             public_url: Some("https://texts.example.com".to_owned()),
             throttles: Throttles::default(),
             conversations: Conversations::default(),
+            beats: Beats::default(),
             paces: Paces::default(),
             wire_logs: WireLogs::open(self.wire_root.path(), incarnation).expect("opens"),
             claimant: Claimant {

@@ -14,7 +14,8 @@ use domain::permit::Consent;
 use domain::rates::SenderKind;
 use domain::seam::{Clock, Dice, SeededDice, VirtualClock};
 use domain::token::Secret;
-use ledgerline::delivery::beat::{self, Ahead, Beat};
+use ledgerline::delivery::beat::{self, Ahead, Beat, GoOn, Wish};
+use ledgerline::delivery::beats::Beats;
 use ledgerline::delivery::bounds::Bounds;
 use ledgerline::delivery::carrier::{Answer, Carrier, Listed, Listing, Mark, Outgoing, Search};
 use ledgerline::delivery::claim::{Claimant, Claimed, Piece};
@@ -28,7 +29,7 @@ use ledgerline::delivery::throttle::Throttles;
 use ledgerline::delivery::wire_log::WireLogs;
 use ledgerline::delivery::worker::{Piecework, claim_piece};
 use ledgerline::flow::accounts::{self, AccountIn};
-use ledgerline::flow::campaigns::{self, AudienceIn, CampaignIn, Wish};
+use ledgerline::flow::campaigns::{self, AudienceIn, CampaignIn};
 use ledgerline::flow::contacts::{Source, Word, keep_words};
 use ledgerline::flow::status::campaign_status;
 use ledgerline::flow::{audit, timer};
@@ -108,6 +109,7 @@ impl Stage {
             public_url: None,
             throttles: Throttles::default(),
             conversations: Conversations::default(),
+            beats: Beats::default(),
             paces: Paces::default(),
             wire_logs: WireLogs::open(wire.path(), owner)?,
             claimant: Claimant {
@@ -167,7 +169,7 @@ impl Stage {
         };
         let mut tx = db.begin().await?;
         let stream = campaigns::create(&mut tx, dice, account, &wanted).await?.id;
-        campaigns::wish(&mut tx, account, stream, Wish::Start).await?;
+        campaigns::wish(&mut tx, account, stream, campaigns::Wish::Start).await?;
         tx.commit().await?;
         while timer::look(&desk, true).await? {}
         Ok(Self { desk, texts, account, stream, wire: Arc::clone(&self.wire) })
@@ -190,10 +192,11 @@ impl Stage {
         let texts = claimed.permits.len();
         let mut mark = usize::try_from(claimed.chunk.mark)?;
         let accepted: Vec<Accepted> = claimed.permits.iter().map(|one| self.accept(one)).collect();
+        let (place, queue) = ((*account, *stream), desk.beats.of((*account, *stream)));
+        let tenure = claimed.chunk.tenure();
         let mut done = 0;
         while mark < texts {
             let end = done + window / 2;
-            let reports: Vec<Report> = accepted[done..end].iter().map(report).collect();
             mark = (end + window).min(texts);
             let ahead: Vec<Ahead> = (end..mark)
                 .map(|index| {
@@ -201,19 +204,11 @@ impl Stage {
                     Ahead { index, ord: permit.ord(), phone: permit.phone().to_owned() }
                 })
                 .collect();
-            let told_of = Beat {
-                account: *account,
-                stream: *stream,
-                chunk: &claimed.chunk,
-                from: &claimed.from,
-                reports: &reports,
-                mark,
-                lease_until: desk.clock.now() + desk.claimant.lease,
-                ahead: &ahead,
-            };
-            let mut tx = desk.db.begin().await?;
-            let orders = told_of.write(&mut tx, desk).await?;
-            tx.commit().await?;
+            let (from, lease_until) =
+                (claimed.from.clone(), desk.clock.now() + desk.claimant.lease);
+            let wish = Wish::GoOn(GoOn { tenure, from, mark, lease_until, ahead });
+            let reports = accepted[done..end].iter().map(report).collect();
+            let orders = queue.write(desk, place, &Arc::new(Beat { reports, wish })).await?;
             ensure!(
                 orders.stop.is_none() && orders.stopped.is_empty() && !orders.fenced,
                 "the campaign was stopped: {orders:?}"
@@ -221,8 +216,9 @@ impl Stage {
             told(&accepted[done..end]);
             done = end;
         }
-        let reports: Vec<Report> = accepted[done..].iter().map(report).collect();
-        beat::close(desk, (*account, *stream), Some(&claimed.chunk), &reports).await?;
+        let reports = accepted[done..].iter().map(report).collect();
+        let last = Arc::new(Beat { reports, wish: Wish::End(tenure) });
+        beat::close(desk, place, &queue, &last).await?;
         told(&accepted[done..]);
         Ok(accepted)
     }
