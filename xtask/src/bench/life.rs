@@ -1,7 +1,7 @@
 //! `cargo xtask bench life`: how many messages a second live through the database: claimed and
 //! paid for, marked, settled, and two receipts kept, for one account, with durable commits.
 //!
-//! The measurement is a program of the application's own crate, because it claims, records and
+//! The measurement is a program of its own, `crates/bench`, because it claims, records and
 //! takes receipts as the server does; here it is built for release and run.
 
 use std::process::Command;
@@ -27,8 +27,8 @@ pub fn run(wanted: &Wanted) -> anyhow::Result<()> {
     let cores = std::thread::available_parallelism()?;
     println!("{} messages, {cores} cores, load {} before", wanted.recipients, load()?);
     let ended = Command::new(env!("CARGO"))
-        .args(["run", "--release", "--quiet", "--package", "ledgerline"])
-        .args(["--example", "life", "--", &wanted.recipients.to_string()])
+        .args(["run", "--release", "--quiet", "--package", "bench"])
+        .args(["--bin", "life", "--", &wanted.recipients.to_string()])
         .args(engines(&wanted.only))
         .status()?;
     ensure!(ended.success(), "the measurement failed: {ended}");

@@ -1,6 +1,7 @@
 //! The heart of the product, driven in this process on both engines: claims, dispatch, facts,
 //! takeover, money. The carrier is a fake that keeps its own record; the database is real.
 
+mod beats;
 mod byhand;
 mod campaigns;
 mod carrier;
