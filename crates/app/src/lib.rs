@@ -4,6 +4,11 @@
 //! business does), [`delivery`] (how a text leaves and what comes back), [`finance`] (what it
 //! costs).
 
+/// Rows are put together on one thread and given back on another all day long, which it does
+/// faster than the system's allocator, for SQLite as well.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 pub mod delivery;
 pub mod entry;
 pub mod finance;

@@ -95,7 +95,7 @@ pub struct Recorded {
 
 #[derive(Default)]
 struct Turns {
-    changed: BTreeMap<i64, Message>,
+    changed: BTreeSet<i64>,
     evidence: Vec<MessageEvent>,
     settled: Vec<Turn>,
     refunded: Vec<Turn>,
@@ -110,8 +110,9 @@ struct Turns {
     decided: usize,
 }
 
+/// Credits move for a message; its ledger line is not known yet.
 struct Turn {
-    message: Message,
+    evidence: MessageEvent,
     charged: bool,
 }
 
@@ -163,7 +164,9 @@ pub async fn record_states(
             turns.take(message, report);
         }
     }
-    turns.write_states(tx, account, stream).await?;
+    standing.retain(|ord, _| turns.changed.contains(ord));
+    let changed: Vec<Message> = standing.into_values().collect();
+    turns.write_states(tx, account, stream, &changed).await?;
     Ok(HalfRecorded { account, stream, turns })
 }
 
@@ -239,7 +242,7 @@ impl Turns {
         let asked = || fold(State::Reserved, report.fact).money;
         self.take_money(message, if domain::mutant!(M34) { asked() } else { step.money });
         if touched {
-            self.changed.insert(message.ord, message.clone());
+            self.changed.insert(message.ord);
         }
     }
 
@@ -253,7 +256,19 @@ impl Turns {
     }
 
     fn take_money(&mut self, message: &Message, money: Money) {
-        let turn = || Turn { message: message.clone(), charged: money == Money::Settle };
+        let turn = || Turn {
+            evidence: MessageEvent {
+                ord: message.ord,
+                attempt: message.attempt,
+                kind: EventKind::Turned(message.state),
+                code: message.code,
+                seq: 0,
+                price: message.price,
+                sid: message.sid.clone(),
+                detail: message.why.clone(),
+            },
+            charged: money == Money::Settle,
+        };
         match money {
             Money::Keep => {}
             Money::Settle | Money::Release => {
@@ -266,13 +281,13 @@ impl Turns {
     }
 
     async fn write_states(
-        &mut self,
+        &self,
         tx: &mut Tx,
         account: AccountId,
         stream: StreamId,
+        changed: &[Message],
     ) -> Result<()> {
-        let changed: Vec<Message> = std::mem::take(&mut self.changed).into_values().collect();
-        messages::save_messages(tx, account, stream, &changed).await?;
+        messages::save_messages(tx, account, stream, changed).await?;
         let put_off: Vec<(i64, Instant)> =
             self.deferred.iter().filter_map(|(ord, at)| at.map(|at| (*ord, at))).collect();
         let taken_off: Vec<i64> =
@@ -344,37 +359,30 @@ impl Turns {
         if !settled.is_empty() {
             let (released, leaves) = sum(stream, &mut settled);
             let charged = settled.iter().filter(|turn| turn.charged);
-            let charged = charged.map(|turn| turn.message.price).sum::<i64>();
+            let charged = charged.map(|turn| turn.evidence.price).sum::<i64>();
             let decided = Decided { charged, released: released - charged, leaves };
             let seq = wallet.settle(tx, &decided).await?;
-            self.bind(&settled, seq);
+            self.bind(settled, seq);
         }
         let mut refunded = std::mem::take(&mut self.refunded);
         if !refunded.is_empty() {
             let (amount, leaves) = sum(stream, &mut refunded);
             let seq = wallet.refund(tx, amount, &leaves).await?;
-            self.bind(&refunded, seq);
+            self.bind(refunded, seq);
         }
         let mut late = std::mem::take(&mut self.late);
         if !late.is_empty() {
             let (amount, leaves) = sum(stream, &mut late);
             let seq = wallet.charge_late(tx, amount, &leaves).await?;
-            self.bind(&late, seq);
+            self.bind(late, seq);
         }
         Ok(())
     }
 
-    fn bind(&mut self, turns: &[Turn], seq: i64) {
-        self.evidence.extend(turns.iter().map(|turn| MessageEvent {
-            ord: turn.message.ord,
-            attempt: turn.message.attempt,
-            kind: EventKind::Turned(turn.message.state),
-            code: turn.message.code,
-            seq,
-            price: turn.message.price,
-            sid: turn.message.sid.clone(),
-            detail: turn.message.why.clone(),
-        }));
+    /// Keeps the evidence of messages whose credits this ledger line moved.
+    fn bind(&mut self, turns: Vec<Turn>, seq: i64) {
+        let evidence = turns.into_iter().map(|turn| MessageEvent { seq, ..turn.evidence });
+        self.evidence.extend(evidence);
     }
 }
 
@@ -427,14 +435,20 @@ fn event_id(message: MessageId, category: Category) -> [u8; 16] {
 
 /// The whole amount of some turns, and their leaves in the order an audit finds them.
 fn sum(stream: StreamId, turns: &mut [Turn]) -> (i64, Vec<domain::ledger::Hash>) {
-    turns.sort_by_key(|turn| turn.message.ord);
+    turns.sort_by_key(|turn| turn.evidence.ord);
     let leaves = turns.iter().map(|turn| {
-        let m = &turn.message;
-        let kind = EventKind::Turned(m.state);
-        audit::fact_leaf(stream, m.ord, i64::from(m.attempt), kind, m.price, m.sid.as_deref())
+        let it = &turn.evidence;
+        audit::fact_leaf(
+            stream,
+            it.ord,
+            i64::from(it.attempt),
+            it.kind,
+            it.price,
+            it.sid.as_deref(),
+        )
     });
     let leaves = leaves.collect();
-    (turns.iter().map(|turn| turn.message.price).sum(), leaves)
+    (turns.iter().map(|turn| turn.evidence.price).sum(), leaves)
 }
 
 fn receipt_event(report: &Report, receipt: Receipt) -> MessageEvent {

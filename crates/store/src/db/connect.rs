@@ -181,10 +181,10 @@ async fn open_sqlite(url: &str) -> Result<Pools> {
         .synchronous(if domain::mutant!(M30) { Normal } else { Full })
         .foreign_keys(true)
         .busy_timeout(WAIT_MAX)
-        .pragma("cache_size", "-32000")
+        .pragma("cache_size", "-8000")
         // A statement over many rows keeps what it may have to undo, by default in a file.
         .pragma("temp_store", "memory")
-        .pragma("wal_autocheckpoint", "4000")
+        .pragma("wal_autocheckpoint", "8000")
         .pragma("fullfsync", "1")
         .statement_cache_capacity(200);
     let path = options.get_filename().to_path_buf();

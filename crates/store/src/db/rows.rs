@@ -205,7 +205,8 @@ impl Rows {
     }
 
     fn json(&self) -> String {
-        let mut text = String::with_capacity(self.len * self.varying.len() * 16 + 2);
+        let width: usize = self.varying.iter().map(|&nth| self.columns[nth].width_hint()).sum();
+        let mut text = String::with_capacity(self.len * (width + 2) + 2);
         text.push('[');
         for row in 0..self.len {
             if row > 0 {
@@ -256,6 +257,15 @@ impl Column {
             Self::Int(_) => "bigint",
             Self::Text(_) => "text",
             Self::Bytes(_) => "bytea",
+        }
+    }
+
+    /// About how many bytes a value takes in JSON.
+    fn width_hint(&self) -> usize {
+        match self {
+            Self::Int(_) => 12,
+            Self::Text(values) => values[0].as_ref().map_or(8, |value| value.len() + 8),
+            Self::Bytes(values) => values[0].as_ref().map_or(8, |value| 2 * value.len() + 8),
         }
     }
 
