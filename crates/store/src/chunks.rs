@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use domain::ids::{AccountId, Incarnation, StreamId};
 use domain::instant::Instant;
 
-use crate::db::{Result, Rows, Tx, expect_rows};
+use crate::db::{Error, Result, Rows, Tx, expect_rows};
 use crate::{damaged, uuid};
 
 /// Where a chunk stands.
@@ -118,7 +118,8 @@ impl Chunk {
 
 /// Takes decided credits (by chunk) off chunks, and does what their owners ask for. A chunk that
 /// only waited for these credits is closed. Answers those who are owners still; nothing was done
-/// for the others, and they must not send any more. One statement, so that transactions that
+/// for the others, and they must not send any more. Two asks about one chunk are a
+/// [`Error::Conflict`]. One statement, so that transactions that
 /// share chunks lock them in one order.
 pub async fn change_chunks(
     tx: &mut Tx,
@@ -130,7 +131,10 @@ pub async fn change_chunks(
     let mut changes: BTreeMap<i64, (i64, Option<&(Tenure, Ask)>)> =
         decided.iter().map(|(no, credits)| (*no, (*credits, None))).collect();
     for ask in asks {
-        changes.entry(ask.0.no).or_default().1 = Some(ask);
+        if changes.entry(ask.0.no).or_default().1.replace(ask).is_some() {
+            // One of them is not the owner; each must be asked by itself.
+            return Err(Error::Conflict);
+        }
     }
     let (Some((&first, _)), Some((&last, _))) =
         (changes.first_key_value(), changes.last_key_value())

@@ -1,6 +1,6 @@
 //! How money is taken, as it is set: by Stripe, by the sandbox Stripe inside this process, or not.
 
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +19,9 @@ use crate::finance::payments::{Parts, Payments, Till};
 /// What a payer is told when there is no Stripe.
 const NO_STRIPE: &str = "this installation takes no payments: texts leave for real, and \
                          STRIPE_SECRET_KEY is not set";
+
+/// The sandbox listens on one of 4096 ports from here on, below those given to callers.
+const SANDBOX_PORT: u16 = 24_000;
 
 /// Payments, and the Stripe inside this process if one serves.
 pub struct Wired {
@@ -91,7 +94,7 @@ pub async fn wire(ground: Ground<'_>, state_dir: &Path, here: SocketAddr) -> any
             std::fs::create_dir_all(parent)?;
         }
         let sandbox = Sandbox::start(Options {
-            bind: ([127, 0, 0, 1], 0).into(),
+            bind: sandbox_place(ground.secret),
             secret_key: Some(key.clone()),
             webhook_url: Some(format!("http://{here}/hooks/stripe")),
             webhook_secret: hook,
@@ -115,6 +118,15 @@ pub async fn wire(ground: Ground<'_>, state_dir: &Path, here: SocketAddr) -> any
         funded: Arc::clone(ground.funded),
     }));
     Ok(Wired { payments, sandbox })
+}
+
+/// The same port at every start if it is free, so that links to Checkout pages stay good.
+fn sandbox_place(secret: &Secret) -> SocketAddr {
+    let mac = secret.mac("sandbox stripe port", &[]);
+    let port = SANDBOX_PORT + u16::from(mac[0]) * 16 + u16::from(mac[1] % 16);
+    let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let is_free = TcpListener::bind(at(port)).is_ok();
+    at(if is_free { port } else { 0 })
 }
 
 /// What the sandbox did outlives a killed server, as what Stripe did would.

@@ -11,7 +11,10 @@ use testkit::Engine;
 
 use crate::program::{Desk, program, text};
 
-testkit::both_engines!(a_server_says_what_it_is_and_ends_when_asked);
+testkit::both_engines!(
+    a_server_says_what_it_is_and_ends_when_asked,
+    checkout_pages_are_found_again_after_a_start,
+);
 
 /// A process that does not outlive its test.
 struct Running {
@@ -95,6 +98,23 @@ async fn a_server_says_what_it_is_and_ends_when_asked(engine: Engine) {
     server.signal(Signal::TERM);
     server.hear("\"message\":\"stopped\"");
     assert_eq!(server.ends(), Some(0));
+}
+
+async fn checkout_pages_are_found_again_after_a_start(engine: Engine) {
+    let desk = Desk::new(engine);
+    let start_and_stop = || {
+        let mut command = desk.command(&["serve"]);
+        command
+            .env("LEDGERLINE_BIND", "127.0.0.1:0")
+            .env("LEDGERLINE_STATE_DIR", desk.home.path().join("state"));
+        let mut server = Running::start(&mut command);
+        let heard = server.hear("\"message\":\"started\"");
+        let (_, stripe) = heard.split_once("sandbox Stripe").expect("it takes payments");
+        server.signal(Signal::TERM);
+        assert_eq!(server.ends(), Some(0));
+        address_in(stripe)
+    };
+    assert_eq!(start_and_stop(), start_and_stop());
 }
 
 #[test]

@@ -21,6 +21,7 @@ use crate::harness::Shop;
 testkit::both_engines!(
     beats_that_meet_share_a_commit,
     a_beat_that_cannot_be_written_stops_no_other,
+    two_who_hold_one_chunk_are_told_apart,
     a_writer_that_stops_leaves_nobody_waiting,
 );
 
@@ -92,6 +93,20 @@ async fn a_beat_that_cannot_be_written_stops_no_other(engine: Engine) {
     let good: Vec<bool> = written.iter().map(Result::is_ok).collect();
     assert_eq!(good, [true, true, false, true], "there is no such chunk");
     assert_eq!(shop.status(place.1).await.counts.sent, 30);
+    shop.assert_audit().await;
+}
+
+async fn two_who_hold_one_chunk_are_told_apart(engine: Engine) {
+    let shop = Shop::open(engine).await;
+    let (desk, place, mut chunks) = chunks(&shop, 2).await;
+    let queue = desk.beats.of(place);
+    let mut beats: Vec<_> = chunks.iter().map(|chunk| beat(&desk, chunk)).collect();
+    chunks[1].chunk.epoch -= 1;
+    beats.insert(1, beat(&desk, &chunks[1]));
+    let written = join_all(beats.iter().map(|beat| queue.write(&desk, place, beat))).await;
+    let fenced = written.into_iter().map(|orders| orders.expect("is written").fenced);
+    assert_eq!(fenced.collect::<Vec<_>>(), [false, true, false]);
+    assert_eq!(shop.status(place.1).await.counts.sent, 20, "what both say is one thing");
     shop.assert_audit().await;
 }
 
