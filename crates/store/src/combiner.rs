@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 /// How long the first item waits for company.
 pub const GATHER: Duration = Duration::from_millis(2);
 /// Items in one batch.
-pub const ITEMS_MAX: usize = 1000;
+pub const ITEMS_MAX: usize = 2000;
 const QUEUE_MAX: usize = 10_000;
 
 /// The combiner has stopped; nothing of the item was done.

@@ -8,6 +8,7 @@ mod begin;
 mod connect;
 #[cfg(feature = "faults")]
 mod faults;
+mod jsonb;
 mod migrate;
 mod params;
 mod rows;

@@ -8,6 +8,7 @@ use crate::{clock, open};
 
 testkit::both_engines!(
     a_batch_arrives_as_it_was_given,
+    a_column_arrives_whatever_its_length,
     a_transaction_without_commit_leaves_no_trace,
     a_transaction_nobody_waits_for_leaves_no_trace,
     a_second_row_with_the_same_key_is_told_apart,
@@ -31,6 +32,21 @@ async fn a_batch_arrives_as_it_was_given(engine: Engine) {
     assert_eq!(found[1].2.as_deref(), Some(&[0, 255][..]));
     assert_eq!((found[2].2.as_ref(), found[3].2.as_ref().map(Vec::len)), (None, Some(16)));
     assert!(found.iter().all(|row| row.3 == 42));
+}
+
+async fn a_column_arrives_whatever_its_length(engine: Engine) {
+    let db = open(&engine).await;
+    let mut tx = db.begin().await.expect("begins");
+    let texts = [0, 11, 12, 255, 256, 65_535, 65_536, 200_000].map(|size| "\u{e9}".repeat(size));
+    let rows = Rows::of(texts.len()).text("words", texts.clone());
+    let found: Vec<(String,)> =
+        tx.all_of("select r.words from {rows}", (), rows).await.expect("reads");
+    assert!(found.iter().map(|row| &row.0).eq(&texts));
+    let numbers =
+        [i64::MIN, -99_999_999_999, -1, 0, 9_999_999_999, 99_999_999_999, 1 << 40, i64::MAX];
+    let rows = Rows::of(numbers.len()).int("n", numbers);
+    let found: Vec<(i64,)> = tx.all_of("select r.n from {rows}", (), rows).await.expect("reads");
+    assert!(found.iter().map(|row| row.0).eq(numbers));
 }
 
 async fn a_transaction_without_commit_leaves_no_trace(engine: Engine) {
