@@ -12,6 +12,7 @@ const ARRAY: u8 = 11;
 const SIZE_INSIDE_MAX: usize = 11;
 
 /// Where an array began whose size is not known yet.
+#[derive(Clone, Copy)]
 pub(super) struct Open(usize);
 
 /// Begins an array.
