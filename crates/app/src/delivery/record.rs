@@ -124,10 +124,7 @@ pub async fn record(
     stream: StreamId,
     reports: &[Report],
 ) -> Result<Recorded> {
-    let reports: Vec<&Report> = reports.iter().collect();
-    let mut half = record_states(tx, account, stream, &reports).await?;
-    half.record_chunks(tx, &[]).await?;
-    half.record_money(tx).await
+    record_asking(tx, (account, stream), reports, &[]).await
 }
 
 /// [`record`], and the end of a chunk by its owner.
@@ -138,9 +135,18 @@ pub async fn record_and_close(
     tenure: Tenure,
     reports: &[Report],
 ) -> Result<Recorded> {
+    record_asking(tx, (account, stream), reports, &[(tenure, Ask::Close)]).await
+}
+
+async fn record_asking(
+    tx: &mut Tx,
+    (account, stream): (AccountId, StreamId),
+    reports: &[Report],
+    asks: &[(Tenure, Ask)],
+) -> Result<Recorded> {
     let reports: Vec<&Report> = reports.iter().collect();
     let mut half = record_states(tx, account, stream, &reports).await?;
-    half.record_chunks(tx, &[(tenure, Ask::Close)]).await?;
+    half.record_chunks(tx, asks).await?;
     half.record_money(tx).await
 }
 

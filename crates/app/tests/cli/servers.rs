@@ -33,6 +33,15 @@ impl Running {
         Self { child, lines }
     }
 
+    /// A server of the desk's database, on a free port.
+    fn serve(desk: &Desk) -> Self {
+        let mut command = desk.command(&["serve"]);
+        command
+            .env("LEDGERLINE_BIND", "127.0.0.1:0")
+            .env("LEDGERLINE_STATE_DIR", desk.home.path().join("state"));
+        Self::start(&mut command)
+    }
+
     /// Reads what it says on the error output up to a line with `part`.
     #[track_caller]
     fn hear(&mut self, part: &str) -> String {
@@ -78,11 +87,7 @@ fn address_in(text: &str) -> String {
 
 async fn a_server_says_what_it_is_and_ends_when_asked(engine: Engine) {
     let desk = Desk::new(engine);
-    let mut command = desk.command(&["serve"]);
-    command
-        .env("LEDGERLINE_BIND", "127.0.0.1:0")
-        .env("LEDGERLINE_STATE_DIR", desk.home.path().join("state"));
-    let mut server = Running::start(&mut command);
+    let mut server = Running::serve(&desk);
     let heard = server.hear("\"message\":\"started\"");
     let name = if desk.engine.is_postgres() { "PostgreSQL" } else { "SQLite" };
     for part in [name, "sandbox carrier", "nobody gets one", "LEDGERLINE_OPERATOR_KEY", "/docs"] {
@@ -103,11 +108,7 @@ async fn a_server_says_what_it_is_and_ends_when_asked(engine: Engine) {
 async fn checkout_pages_are_found_again_after_a_start(engine: Engine) {
     let desk = Desk::new(engine);
     let start_and_stop = || {
-        let mut command = desk.command(&["serve"]);
-        command
-            .env("LEDGERLINE_BIND", "127.0.0.1:0")
-            .env("LEDGERLINE_STATE_DIR", desk.home.path().join("state"));
-        let mut server = Running::start(&mut command);
+        let mut server = Running::serve(&desk);
         let heard = server.hear("\"message\":\"started\"");
         let (_, stripe) = heard.split_once("sandbox Stripe").expect("it takes payments");
         server.signal(Signal::TERM);
